@@ -1,0 +1,139 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The order of the targets is the data's way: event -> segment -> object -> record batch -> aggregate -> table.
+// A stage never imports a later one; Tests/check-structure holds the manifest to that.
+let package = Package(
+    name: "nadi",
+    products: [
+        .library(name: "EventWriting", targets: ["EventWriting"]),
+        .executable(name: "nadi-shipper", targets: ["nadi-shipper"]),
+        .executable(name: "nadi", targets: ["nadi"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        // C boundary: a module map and thin inline shims, each imported by exactly one Swift module.
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
+
+        // Shared ground.
+        .target(name: "Compression", dependencies: ["CZlib", "CZstd"]),
+        .target(name: "DurableIO", dependencies: ["CLibCrypto"]),
+        .target(
+            name: "ServiceSupport",
+            dependencies: [
+                "DurableIO",
+                .product(name: "FlyingFox", package: "FlyingFox"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+
+        // Event -> segment: what a service links. No Foundation, no network.
+        .target(name: "EventModel"),
+        .target(name: "EventWriting", dependencies: ["EventModel"]),
+
+        // Segment -> object.
+        .target(name: "EventSegments", dependencies: ["Compression", "DurableIO", "EventModel"]),
+        .target(name: "ObjectStorage", dependencies: ["CCurl", "DurableIO"]),
+        .target(
+            name: "ObjectShipping",
+            dependencies: [
+                "Compression", "DurableIO", "EventModel", "EventSegments", "ObjectStorage", "ServiceSupport",
+            ]),
+
+        // Object -> record batch -> aggregate.
+        .target(name: "Sketches"),
+        .target(
+            name: "RecordBatches",
+            dependencies: ["CSimdJSON", "Compression", "DurableIO", "EventModel", "EventSegments", "Sketches"]),
+
+        // Aggregate -> table.
+        .target(name: "TableStorage", dependencies: ["CLibPQ", "DurableIO"]),
+        .target(
+            name: "TableLoading",
+            dependencies: [
+                "Compression", "DurableIO", "EventModel", "EventSegments", "ObjectStorage", "RecordBatches",
+                "ServiceSupport", "Sketches", "TableStorage",
+            ]),
+
+        // Programs.
+        .executableTarget(
+            name: "nadi-shipper",
+            dependencies: [
+                "DurableIO", "ObjectShipping", "ObjectStorage", "ServiceSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .executableTarget(
+            name: "nadi",
+            dependencies: [
+                "ObjectStorage", "ServiceSupport", "TableLoading", "TableStorage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // Tests. TestSupport is a library of fixtures: scratch folders, seeded generators, the real servers.
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "DurableIO", "ObjectStorage", "TableStorage",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
+            path: "Tests/TestSupport"),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression", "TestSupport"]),
+        .testTarget(name: "DurableIOTests", dependencies: ["DurableIO", "TestSupport"]),
+        .testTarget(name: "ServiceSupportTests", dependencies: ["ServiceSupport", "TestSupport"]),
+        .testTarget(name: "EventModelTests", dependencies: ["EventModel", "TestSupport"]),
+        .testTarget(name: "EventWritingTests", dependencies: ["EventModel", "EventWriting", "TestSupport"]),
+        .testTarget(
+            name: "EventSegmentsTests",
+            dependencies: ["Compression", "DurableIO", "EventModel", "EventSegments", "TestSupport"]),
+        .testTarget(name: "ObjectStorageTests", dependencies: ["DurableIO", "ObjectStorage", "TestSupport"]),
+        .testTarget(
+            name: "ObjectShippingTests",
+            dependencies: [
+                "Compression", "DurableIO", "EventModel", "EventSegments", "EventWriting", "ObjectShipping",
+                "ObjectStorage", "ServiceSupport", "TestSupport",
+            ]),
+        .testTarget(name: "SketchesTests", dependencies: ["Sketches", "TestSupport"]),
+        .testTarget(
+            name: "RecordBatchesTests",
+            dependencies: [
+                "Compression", "DurableIO", "EventModel", "EventSegments", "RecordBatches", "Sketches", "TestSupport",
+            ]),
+        .testTarget(name: "TableStorageTests", dependencies: ["TableStorage", "TestSupport"]),
+        .testTarget(
+            name: "TableLoadingTests",
+            dependencies: [
+                "Compression", "DurableIO", "EventModel", "EventSegments", "EventWriting", "ObjectStorage",
+                "RecordBatches", "Sketches", "TableLoading", "TableStorage", "TestSupport",
+            ]),
+        .testTarget(name: "DashboardTests", dependencies: ["TableStorage", "TestSupport"]),
+        .testTarget(
+            name: "PipelineTests",
+            dependencies: [
+                "DurableIO", "EventModel", "EventSegments", "EventWriting", "ObjectStorage", "TableStorage",
+                "TestSupport",
+            ]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)
+
+for target in package.targets where target.type != .system && target.name != "CSimdJSON" {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
+}
