@@ -1,0 +1,118 @@
+-- Purpose: what was written, stored and counted: hosts, writers, objects, segments, rejects. Locks: none (new tables).
+
+CREATE TABLE nadi_store.host (
+    host_id             int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    host                text NOT NULL UNIQUE,
+    reported_at         timestamptz,
+    state               text CHECK (state IN ('running', 'ended')),
+    shipper_version     text,
+    unshipped_segments  bigint,
+    unshipped_lines     bigint,
+    unshipped_bytes     bigint,
+    oldest_unshipped_at timestamptz,
+    last_upload_at      timestamptz,
+    last_error          text
+);
+COMMENT ON TABLE nadi_store.host IS 'One row per model host, from its hosts/<host>.json.';
+
+CREATE TABLE nadi_store.writer (
+    writer_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    writer              text NOT NULL UNIQUE,
+    host_id             int NOT NULL REFERENCES nadi_store.host,
+    format              text NOT NULL DEFAULT 'native',
+    appended            bigint NOT NULL DEFAULT 0,
+    written             bigint NOT NULL DEFAULT 0,
+    dropped_buffer_full bigint NOT NULL DEFAULT 0,
+    dropped_disk_full   bigint NOT NULL DEFAULT 0,
+    dropped_io_error    bigint NOT NULL DEFAULT 0,
+    dropped_too_large   bigint NOT NULL DEFAULT 0,
+    dropped_invalid     bigint NOT NULL DEFAULT 0,
+    adopted             boolean NOT NULL DEFAULT false,
+    end_seq             bigint,
+    reported_at         timestamptz,
+    reported_segments   bigint[] NOT NULL DEFAULT '{}'
+) WITH (fillfactor = 80);
+COMMENT ON TABLE nadi_store.writer IS 'One row per writing process or foreign file. Counts come from writer lines and host reports and only grow; adopted writers'' appended is a lower bound; end_seq is the last segment''s number once its end segment is loaded; reported_segments are the numbers that the host''s newest report still held in the spool.';
+
+CREATE TABLE nadi_store.object (
+    object_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    object_key      text NOT NULL UNIQUE,
+    host_id         int REFERENCES nadi_store.host,
+    sealed_at       timestamptz NOT NULL,
+    size_bytes      bigint NOT NULL,
+    etag            text,
+    state           text NOT NULL CHECK (state IN ('claimed', 'loaded', 'pending', 'poisoned', 'expired', 'lost')),
+    lines           bigint NOT NULL DEFAULT 0,
+    attempts        int NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    lease_owner     text,
+    lease_until     timestamptz,
+    last_error      text,
+    claimed_at      timestamptz NOT NULL DEFAULT now(),
+    loaded_at       timestamptz
+) WITH (fillfactor = 80);
+CREATE INDEX object_sealed_at ON nadi_store.object (sealed_at);
+CREATE INDEX object_unfinished ON nadi_store.object (object_id) WHERE state <> 'loaded';
+COMMENT ON TABLE nadi_store.object IS 'The ledger: one row per object a loader has claimed. New objects are the bucket''s listing minus this table.';
+
+CREATE TABLE nadi_store.segment (
+    segment_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    object_id      bigint NOT NULL REFERENCES nadi_store.object,
+    writer_id      bigint NOT NULL REFERENCES nadi_store.writer,
+    seq            bigint NOT NULL,
+    sealed_at      timestamptz NOT NULL,
+    lines          bigint NOT NULL,
+    raw_bytes      bigint NOT NULL,
+    raw_sha256     bytea NOT NULL,
+    state          text NOT NULL CHECK (state IN ('loaded', 'duplicate', 'conflict', 'pending')),
+    mapping_sha256 bytea,
+    loaded_lines   bigint NOT NULL DEFAULT 0,
+    rejected_lines bigint NOT NULL DEFAULT 0,
+    CHECK (state <> 'loaded' OR lines = loaded_lines + rejected_lines)
+);
+CREATE UNIQUE INDEX segment_once ON nadi_store.segment (writer_id, seq) WHERE state = 'loaded';
+CREATE INDEX segment_object ON nadi_store.segment (object_id);
+COMMENT ON TABLE nadi_store.segment IS 'Every segment of every loaded object, from the object''s manifest. One (writer, seq) is loaded at most once: the same bytes again are a duplicate, other bytes a conflict. loaded_lines counts every line that an aggregate or row answers for, writer lines included.';
+
+CREATE TABLE nadi_store.segment_hour (
+    segment_id bigint NOT NULL REFERENCES nadi_store.segment,
+    hour       timestamptz NOT NULL,
+    event_type text NOT NULL CHECK (event_type IN ('prediction', 'outcome', 'feedback', 'resource', 'deployment', 'writer')),
+    lines      bigint NOT NULL,
+    PRIMARY KEY (segment_id, hour, event_type)
+);
+CREATE INDEX segment_hour_hour ON nadi_store.segment_hour (hour, event_type, segment_id);
+COMMENT ON TABLE nadi_store.segment_hour IS 'Lines per segment, event hour (UTC) and event type: what a rebuild or a join of an hour has to read, and one side of the audit.';
+
+CREATE TABLE nadi_store.segment_reject (
+    segment_id bigint NOT NULL REFERENCES nadi_store.segment,
+    reason     text NOT NULL,
+    lines      bigint NOT NULL,
+    PRIMARY KEY (segment_id, reason)
+);
+COMMENT ON TABLE nadi_store.segment_reject IS 'Rejected lines per segment and reason: complete, kept as long as the ledger.';
+
+CREATE TABLE nadi_store.reject_line (
+    segment_id bigint NOT NULL,
+    line       bigint NOT NULL,
+    sealed_at  timestamptz NOT NULL,
+    reason     text NOT NULL,
+    detail     text NOT NULL,
+    excerpt    bytea NOT NULL,
+    PRIMARY KEY (segment_id, line, sealed_at)
+) PARTITION BY RANGE (sealed_at);
+COMMENT ON TABLE nadi_store.reject_line IS 'The first 20 rejected lines of each segment and reason (line number from 1, first 200 bytes). Daily partitions, 35 days.';
+
+CREATE TABLE nadi_store.load_run (
+    run_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    owner          text NOT NULL,
+    version        text NOT NULL,
+    started_at     timestamptz NOT NULL DEFAULT now(),
+    finished_at    timestamptz,
+    state          text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed')),
+    objects        bigint NOT NULL DEFAULT 0,
+    lines          bigint NOT NULL DEFAULT 0,
+    rejected_lines bigint NOT NULL DEFAULT 0,
+    error          text
+);
+COMMENT ON TABLE nadi_store.load_run IS 'One row per run of nadi load.';

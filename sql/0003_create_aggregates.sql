@@ -1,0 +1,277 @@
+-- Purpose: dictionaries and the mergeable aggregates. Locks: none (new tables).
+-- Bins: LogBins (35 per octave, code = bin + 40000, sign kept, 0 for zero). Arrays of one row are parallel and sorted by their first.
+
+CREATE TABLE nadi_store.model (
+    model_id   int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model_name text NOT NULL UNIQUE
+);
+COMMENT ON TABLE nadi_store.model IS 'Models seen, admitted under a cap.';
+
+CREATE TABLE nadi_store.series (
+    series_id     int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model_id      int NOT NULL REFERENCES nadi_store.model,
+    model_version text NOT NULL,
+    model_variant text NOT NULL,
+    environment   text NOT NULL,
+    slice_key     text NOT NULL,
+    slice_value   text NOT NULL,
+    UNIQUE (model_id, model_version, model_variant, environment, slice_key, slice_value)
+);
+COMMENT ON TABLE nadi_store.series IS 'Model, version, variant, environment and one slice: (all, all), or one value of one configured tag, with other and missing, so that each tag partitions the whole.';
+
+CREATE TABLE nadi_store.feature (
+    feature_id   int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model_id     int NOT NULL REFERENCES nadi_store.model,
+    role         text NOT NULL CHECK (role IN ('feature', 'prediction')),
+    feature_name text NOT NULL,
+    UNIQUE (model_id, role, feature_name)
+);
+COMMENT ON TABLE nadi_store.feature IS 'Input features, and the prediction itself (role prediction, name prediction): classes are its categories, a regression''s numbers its values.';
+
+CREATE TABLE nadi_store.category (
+    category_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    feature_id  int NOT NULL REFERENCES nadi_store.feature,
+    value       text NOT NULL,
+    UNIQUE (feature_id, value)
+);
+COMMENT ON TABLE nadi_store.category IS 'Admitted text and boolean values of a feature (booleans as true and false), under a cap; labels share the prediction''s.';
+
+CREATE TABLE nadi_store.edge_set (
+    edge_set_id int PRIMARY KEY,
+    description text NOT NULL
+);
+INSERT INTO nadi_store.edge_set VALUES (0, 'no reference: the fixed log bins alone');
+COMMENT ON TABLE nadi_store.edge_set IS 'Frozen edges that hours were binned on.';
+
+CREATE TABLE nadi_store.hour_edge_set (
+    model_id    int NOT NULL REFERENCES nadi_store.model,
+    hour        timestamptz NOT NULL,
+    edge_set_id int NOT NULL DEFAULT 0 REFERENCES nadi_store.edge_set,
+    PRIMARY KEY (model_id, hour)
+);
+COMMENT ON TABLE nadi_store.hour_edge_set IS 'The edge set in force for a model and hour: fixed at the hour''s first load, changed only by a swap.';
+
+CREATE TABLE nadi_store.score_edge (
+    bin   int PRIMARY KEY,
+    lower float8 NOT NULL,
+    upper float8 NOT NULL
+);
+COMMENT ON TABLE nadi_store.score_edge IS 'Score bins: 100 equal-width edges united with 100 logit-spaced ones from 1e-6 to 1 - 1e-6. Bin i covers [lower, upper), the last one its upper edge too.';
+WITH equal AS (
+    SELECT k / 100.0::float8 AS edge FROM generate_series(0, 100) AS k
+), logit AS (
+    SELECT 1 / (1 + exp(-(ln(1e-6 / (1 - 1e-6)) * (1 - k / 50.0::float8)))) AS edge FROM generate_series(0, 100) AS k
+), united AS (
+    SELECT edge FROM equal
+    UNION ALL
+    SELECT l.edge FROM logit l WHERE NOT EXISTS (SELECT FROM equal e WHERE abs(e.edge - l.edge) <= 1e-12)
+), bins AS (
+    SELECT edge AS lower, lead(edge) OVER (ORDER BY edge) AS upper, row_number() OVER (ORDER BY edge) - 1 AS bin FROM united
+)
+INSERT INTO nadi_store.score_edge SELECT bin, lower, upper FROM bins WHERE upper IS NOT NULL;
+
+CREATE TABLE nadi_store.request_minute (
+    series_id          int NOT NULL,
+    minute             timestamptz NOT NULL,
+    requests           bigint NOT NULL,
+    predictions        bigint NOT NULL,
+    errors             bigint NOT NULL,
+    failed_predictions bigint NOT NULL,
+    latency_count      bigint NOT NULL,
+    latency_sum        float8 NOT NULL,
+    latency_bins       int[] NOT NULL,
+    latency_counts     bigint[] NOT NULL,
+    PRIMARY KEY (series_id, minute)
+) PARTITION BY RANGE (minute);
+COMMENT ON TABLE nadi_store.request_minute IS 'Requests (batch_index 0 or none), predictions (lines), failed requests and failed predictions, latency in seconds in log bins. Daily partitions, 35 days.';
+CREATE TABLE nadi_store.request_hour (LIKE nadi_store.request_minute INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.request_hour RENAME minute TO hour;
+ALTER TABLE nadi_store.request_hour ADD PRIMARY KEY (series_id, hour);
+CREATE INDEX request_hour_hour ON nadi_store.request_hour (hour);
+CREATE TABLE nadi_store.request_day (LIKE nadi_store.request_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.request_day RENAME hour TO day;
+ALTER TABLE nadi_store.request_day ADD PRIMARY KEY (series_id, day);
+CREATE INDEX request_day_day ON nadi_store.request_day (day);
+
+CREATE TABLE nadi_store.feature_hour (
+    series_id         int NOT NULL,
+    feature_id        int NOT NULL,
+    hour              timestamptz NOT NULL,
+    edge_set_id       int NOT NULL DEFAULT 0,
+    numeric_count     bigint NOT NULL,
+    categorical_count bigint NOT NULL,
+    null_count        bigint NOT NULL,
+    wrong_type_count  bigint NOT NULL,
+    mean_high         float8 NOT NULL,
+    mean_low          float8 NOT NULL,
+    m2                float8 NOT NULL,
+    minimum           float8,
+    maximum           float8,
+    log_bins          int[] NOT NULL,
+    log_counts        bigint[] NOT NULL,
+    category_ids      int[] NOT NULL,
+    category_counts   bigint[] NOT NULL,
+    other_count       bigint NOT NULL,
+    edge_counts       bigint[],
+    PRIMARY KEY (series_id, feature_id, hour)
+) WITH (fillfactor = 85);
+CREATE INDEX feature_hour_hour ON nadi_store.feature_hour (hour);
+COMMENT ON TABLE nadi_store.feature_hour IS 'Successful predictions'' features and prediction per hour: moments of the finite numbers (mean as an unevaluated sum of two doubles, m2 the sum of squared deviations), signed log bins (slice all only), categories. Absent values are the successful predictions of request_hour less all counts here.';
+CREATE TABLE nadi_store.feature_day (LIKE nadi_store.feature_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.feature_day RENAME hour TO day;
+ALTER TABLE nadi_store.feature_day ADD PRIMARY KEY (series_id, feature_id, day);
+CREATE INDEX feature_day_day ON nadi_store.feature_day (day);
+
+CREATE TABLE nadi_store.score_hour (
+    series_id      int NOT NULL,
+    category_id    int NOT NULL DEFAULT 0,
+    hour           timestamptz NOT NULL,
+    bins           int[] NOT NULL,
+    counts         bigint[] NOT NULL,
+    sums           float8[] NOT NULL,
+    positive_counts bigint[] NOT NULL,
+    positive_sums  float8[] NOT NULL,
+    PRIMARY KEY (series_id, category_id, hour)
+) WITH (fillfactor = 85);
+CREATE INDEX score_hour_hour ON nadi_store.score_hour (hour);
+COMMENT ON TABLE nadi_store.score_hour IS 'Scores of successful predictions on score_edge''s bins: per bin n, sum p, n predicted positive, sum p where predicted positive. category_id 0 is the field score; others are classes of the field scores.';
+CREATE TABLE nadi_store.score_day (LIKE nadi_store.score_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.score_day RENAME hour TO day;
+ALTER TABLE nadi_store.score_day ADD PRIMARY KEY (series_id, category_id, day);
+CREATE INDEX score_day_day ON nadi_store.score_day (day);
+
+CREATE TABLE nadi_store.outcome_hour (
+    series_id           int NOT NULL,
+    hour                timestamptz NOT NULL,
+    labelled            bigint NOT NULL,
+    classified          bigint NOT NULL,
+    correct             bigint NOT NULL,
+    confusion_predicted int[] NOT NULL,
+    confusion_labels    int[] NOT NULL,
+    confusion_counts    bigint[] NOT NULL,
+    score_bins          int[] NOT NULL,
+    score_counts        bigint[] NOT NULL,
+    score_sum_y         float8[] NOT NULL,
+    score_sum_p         float8[] NOT NULL,
+    score_sum_p2        float8[] NOT NULL,
+    score_sum_py        float8[] NOT NULL,
+    log_loss_count      bigint NOT NULL,
+    log_loss_sum        float8 NOT NULL,
+    error_count         bigint NOT NULL,
+    error_sum           float8 NOT NULL,
+    error_abs_sum       float8 NOT NULL,
+    error_square_sum    float8 NOT NULL,
+    delay_count         bigint NOT NULL,
+    delay_sum           float8 NOT NULL,
+    delay_bins          int[] NOT NULL,
+    delay_counts        bigint[] NOT NULL,
+    PRIMARY KEY (series_id, hour)
+) WITH (fillfactor = 85);
+CREATE INDEX outcome_hour_hour ON nadi_store.outcome_hour (hour);
+COMMENT ON TABLE nadi_store.outcome_hour IS 'Labels joined to the predictions of an hour (the prediction''s hour): predictions labelled, class labels compared, correct ones, confusion counts (category ids, 0 for other), per score bin n, sum y, p, p^2, p y, log loss, regression errors (prediction - label), label delay in seconds. Replaced whole by each join pass.';
+CREATE TABLE nadi_store.outcome_day (LIKE nadi_store.outcome_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.outcome_day RENAME hour TO day;
+ALTER TABLE nadi_store.outcome_day ADD PRIMARY KEY (series_id, day);
+CREATE INDEX outcome_day_day ON nadi_store.outcome_day (day);
+
+CREATE TABLE nadi_store.outcome (
+    model_id        int NOT NULL REFERENCES nadi_store.model,
+    event_type      text NOT NULL CHECK (event_type IN ('outcome', 'feedback')),
+    name            text NOT NULL,
+    prediction_id   text NOT NULL,
+    revision        bigint NOT NULL,
+    event_time      timestamptz NOT NULL,
+    event_id        text NOT NULL,
+    label_text      text,
+    label_number    float8,
+    value           float8,
+    value_currency  text,
+    score           float8,
+    prediction_hour timestamptz,
+    hour_is_exact   boolean NOT NULL,
+    arrival_day     date NOT NULL,
+    segment_id      bigint NOT NULL,
+    line            bigint NOT NULL,
+    joined_hour     timestamptz,
+    PRIMARY KEY (model_id, event_type, name, prediction_id)
+) WITH (fillfactor = 85);
+CREATE INDEX outcome_prediction_hour ON nadi_store.outcome (model_id, prediction_hour);
+COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days. prediction_hour: from prediction_time (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. arrival_day is the UTC day of the segment''s seal. joined_hour: the hour whose aggregates hold it.';
+
+CREATE TABLE nadi_store.outcome_arrival (
+    arrival_day date NOT NULL,
+    event_type  text NOT NULL,
+    model_id    int NOT NULL REFERENCES nadi_store.model,
+    lines       bigint NOT NULL DEFAULT 0,
+    superseded  bigint NOT NULL DEFAULT 0,
+    too_late    bigint NOT NULL DEFAULT 0,
+    aged_out    bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (arrival_day, event_type, model_id)
+);
+COMMENT ON TABLE nadi_store.outcome_arrival IS 'Outcome and feedback lines by day of arrival and what became of those that are no longer rows: lines = rows + superseded (repeats included) + too_late + aged_out.';
+
+CREATE TABLE nadi_store.dirty_hour (
+    model_id int NOT NULL REFERENCES nadi_store.model,
+    hour     timestamptz NOT NULL,
+    marks    bigint NOT NULL,
+    waiting  bigint NOT NULL,
+    since    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (model_id, hour)
+);
+COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes changed since they were joined. marks only grows; a join deletes the row only if marks is what it read.';
+
+CREATE TABLE nadi_store.resource (
+    resource_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    service     text NOT NULL,
+    instance    text NOT NULL,
+    environment text NOT NULL,
+    device      text NOT NULL,
+    UNIQUE (service, instance, environment, device)
+);
+COMMENT ON TABLE nadi_store.resource IS 'What is measured: a service''s instance (device empty) or one of its GPUs (device gpu0, gpu1, ...).';
+CREATE TABLE nadi_store.resource_minute (
+    resource_id int NOT NULL,
+    measure     text NOT NULL,
+    minute      timestamptz NOT NULL,
+    count       bigint NOT NULL,
+    sum         float8 NOT NULL,
+    maximum     float8 NOT NULL,
+    PRIMARY KEY (resource_id, measure, minute)
+) PARTITION BY RANGE (minute);
+COMMENT ON TABLE nadi_store.resource_minute IS 'Resource samples by minute: n, sum, max of each measure (names of the event''s fields; measure samples counts the lines). Daily partitions, 35 days.';
+CREATE TABLE nadi_store.resource_hour (LIKE nadi_store.resource_minute INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.resource_hour RENAME minute TO hour;
+ALTER TABLE nadi_store.resource_hour ADD PRIMARY KEY (resource_id, measure, hour);
+
+CREATE TABLE nadi_store.deployment (
+    segment_id       bigint NOT NULL,
+    line             bigint NOT NULL,
+    deployed_at      timestamptz NOT NULL,
+    model_id         int NOT NULL REFERENCES nadi_store.model,
+    model_version    text NOT NULL,
+    previous_version text,
+    action           text NOT NULL,
+    actor            text,
+    environment      text NOT NULL,
+    PRIMARY KEY (segment_id, line)
+);
+COMMENT ON TABLE nadi_store.deployment IS 'Deployment events, one row a line.';
+
+-- A day's partition of a table partitioned by a timestamptz. Made detached, then attached, which readers do not notice.
+CREATE FUNCTION nadi_store.ensure_partition(parent text, day date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    child text := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
+BEGIN
+    IF to_regclass(format('nadi_store.%I', child)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('nadi partition'), hashtext(child));
+    IF to_regclass(format('nadi_store.%I', child)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE nadi_store.%I (LIKE nadi_store.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 85)', child, parent);
+    EXECUTE format('ALTER TABLE nadi_store.%I ATTACH PARTITION nadi_store.%I FOR VALUES FROM (%L) TO (%L)',
+                   parent, child, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+END
+$$;
+COMMENT ON FUNCTION nadi_store.ensure_partition(text, date) IS 'Makes the daily partition (UTC) of request_minute, resource_minute or reject_line if it is missing.';
