@@ -1,0 +1,60 @@
+internal import Glibc
+
+/// An exclusive `flock` on a file, held until `release` or until the last reference goes.
+///
+/// It is released by closing the descriptor, never by unlocking: a forked child that shares the descriptor must not be
+/// able to free its parent's lock. Works between processes and between two locks of one process.
+package final class FileLock: Sendable {
+    /// The locked file.
+    package let path: String
+    private let descriptor: Int32
+
+    private init(path: String, descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        _ = close(descriptor)
+    }
+
+    /// Takes the lock if it is free, without waiting.
+    ///
+    /// - Parameters:
+    ///   - path: the file to lock. Its content is neither read nor changed.
+    ///   - create: whether a missing file is made (empty).
+    /// - Returns: the lock, or nil while somebody else holds it.
+    /// - Throws: `SystemError`, with `isNotFound` for a missing file that is not to be made.
+    package static func attempt(path: String, create: Bool = true) throws(SystemError) -> FileLock? {
+        try take(path: path, create: create, wait: false)
+    }
+
+    /// Takes the lock, blocking the calling thread until it is free.
+    package static func hold(path: String, create: Bool = true) throws(SystemError) -> FileLock {
+        guard let lock = try take(path: path, create: create, wait: true) else {
+            throw SystemError(operation: "lock", path: path, code: EWOULDBLOCK)
+        }
+        return lock
+    }
+
+    /// Whether somebody holds the lock of an existing file at this moment.
+    package static func isHeld(path: String) throws(SystemError) -> Bool {
+        try attempt(path: path, create: false) == nil
+    }
+
+    private static func take(path: String, create: Bool, wait: Bool) throws(SystemError) -> FileLock? {
+        var number: Int32
+        repeat {
+            number = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0o640)
+        } while number < 0 && errno == EINTR
+        guard number >= 0 else { throw .current("open", path) }
+        while flock(number, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0 {
+            let code = errno
+            if code == EINTR { continue }
+            _ = close(number)
+            if code == EWOULDBLOCK { return nil }
+            throw SystemError(operation: "lock", path: path, code: code)
+        }
+        return FileLock(path: path, descriptor: number)
+    }
+}
