@@ -1,0 +1,123 @@
+import Compression
+import DurableIO
+
+/// Makes an object from segments: one zstd frame for each, then the manifest.
+///
+/// The same segments in the same order give the same bytes (with one version of libzstd) and always the same key.
+/// Memory: the compressed object, and one segment's buffers.
+package struct BundleBuilder {
+    /// The compression level of the format.
+    package static let level = 3
+
+    /// Who a segment is: the manifest's entry without what the builder measures.
+    package struct Identity: Equatable, Sendable {
+        /// The writer's unique name.
+        package var writer: String
+        /// The segment's number, from 0.
+        package var seq: Int
+        /// When it was sealed, milliseconds since the epoch.
+        package var sealed_ms: Int64
+        /// ``Manifest/nativeFormat`` or the name of a mapping.
+        package var format: String
+        /// The name of its file, without the folder.
+        package var file: String
+        /// Whether it is the writer's last segment.
+        package var end: Bool
+        /// Whether a shipper sealed it for a dead writer.
+        package var adopted: Bool
+        /// Whether its writer replays old events.
+        package var replay: Bool
+
+        package init(
+            writer: String, seq: Int, sealed_ms: Int64, format: String = Manifest.nativeFormat, file: String,
+            end: Bool = false, adopted: Bool = false, replay: Bool = false
+        ) {
+            self.writer = writer
+            self.seq = seq
+            self.sealed_ms = sealed_ms
+            self.format = format
+            self.file = file
+            self.end = end
+            self.adopted = adopted
+            self.replay = replay
+        }
+    }
+
+    private let host: String
+    private var object: [UInt8] = []
+    private var segments: [Manifest.Segment] = []
+
+    /// An empty object for a host's segments.
+    package init(host: String) {
+        self.host = host
+    }
+
+    /// The size of the object so far, without its manifest, in bytes.
+    package var compressedBytes: Int { object.count }
+
+    /// How many segments were added.
+    package var count: Int { segments.count }
+
+    /// What was added, in order.
+    package var added: [Manifest.Segment] { segments }
+
+    /// Adds one segment; the object stays as it was when this throws.
+    ///
+    /// - Parameters:
+    ///   - identity: who it is. Segments are to be added in the order of writer and number.
+    ///   - rawBytes: its exact size, which the frame's header announces.
+    ///   - read: calls what it is given with one piece of the segment after another.
+    /// - Returns: the manifest's entry.
+    /// - Throws: ``ObjectFormatError`` with `changedSegment` when the pieces are not `rawBytes` long; what `read` throws.
+    @discardableResult
+    package mutating func add(
+        _ identity: Identity, rawBytes: Int, read: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    ) throws -> Manifest.Segment {
+        let offset = object.count
+        do {
+            var encoder = try ZstdEncoder(level: BundleBuilder.level, contentSize: rawBytes)
+            var hash = SHA256()
+            var lines = LineCount()
+            var size = 0
+            try read { piece in
+                size += piece.count
+                guard size <= rawBytes else { throw BundleBuilder.changed(identity, rawBytes) }
+                hash.update(piece)
+                lines.update(piece)
+                try encoder.append(piece, into: &object)
+            }
+            guard size == rawBytes else { throw BundleBuilder.changed(identity, rawBytes) }
+            try encoder.finish(into: &object)
+            let segment = Manifest.Segment(
+                writer: identity.writer, seq: identity.seq, sealed_ms: identity.sealed_ms, lines: lines.total,
+                rawBytes: size, rawSHA256: hex(hash.finalize()), offset: offset,
+                compressedBytes: object.count - offset, format: identity.format, file: identity.file,
+                end: identity.end, adopted: identity.adopted, replay: identity.replay)
+            segments.append(segment)
+            return segment
+        } catch {
+            object.removeSubrange(offset...)
+            throw error
+        }
+    }
+
+    /// Adds one segment that is in memory.
+    @discardableResult
+    package mutating func add(_ identity: Identity, bytes: [UInt8]) throws -> Manifest.Segment {
+        try add(identity, rawBytes: bytes.count) { sink in try bytes.withUnsafeBytes { try sink($0) } }
+    }
+
+    /// Appends the manifest and hashes the object.
+    package consuming func finish() -> Bundle {
+        let manifest = Manifest(host: host, segments: segments)
+        ObjectTrailer.append(manifest, to: &object)
+        return Bundle(object: object, manifest: manifest, sha256: SHA256.hash(object))
+    }
+
+    private static func changed(_ identity: Identity, _ rawBytes: Int) -> ObjectFormatError {
+        ObjectFormatError(
+            .changedSegment,
+            "\(identity.file) does not have the \(rawBytes) bytes it had when it was listed: sealed segments must not be "
+                + "changed; it is read again on the next scan")
+    }
+}
