@@ -75,7 +75,7 @@ package struct BundleBuilder {
     ) throws -> Manifest.Segment {
         let offset = object.count
         do {
-            var encoder = try ZstdEncoder(level: BundleBuilder.level, contentSize: rawBytes)
+            let encoder = try ZstdEncoder(level: BundleBuilder.level, contentSize: rawBytes)
             var hash = SHA256()
             var lines = LineCount()
             var size = 0

@@ -20,7 +20,7 @@ package enum AdminClient {
         }
         guard connect(descriptor, to: address) else { return nil }
         let request = Array("GET \(path) HTTP/1.1\r\nHost: \(address)\r\nConnection: close\r\n\r\n".utf8)
-        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL.rawValue)) == request.count else { return nil }
+        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else { return nil }
         var answer: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 16_384)
         while answer.count < 16 << 20 {

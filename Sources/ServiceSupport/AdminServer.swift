@@ -41,14 +41,14 @@ package struct AdminServer: Sendable {
         if address.isIPv6 {
             server = HTTPServer(
                 address: try sockaddr_in6.inet6(ip6: address.host, port: address.port), timeout: 15,
-                logger: DisabledLogger())
+                logger: .disabled)
         } else if address.host.isEmpty {
             server = HTTPServer(
-                address: sockaddr_in.inet(port: address.port), timeout: 15, logger: DisabledLogger())
+                address: sockaddr_in.inet(port: address.port), timeout: 15, logger: .disabled)
         } else {
             server = HTTPServer(
                 address: try sockaddr_in.inet(ip4: address.host, port: address.port), timeout: 15,
-                logger: DisabledLogger())
+                logger: .disabled)
         }
         for (path, page) in pages {
             await server.appendRoute(HTTPRoute("GET \(path)")) { _ in

@@ -24,7 +24,7 @@ package struct Backoff: Equatable, Sendable {
     ///   - retryAfter: what the server asked for; the wait is not shorter, but never longer than ten times `cap`.
     package func delay(failures: Int, random: Double, retryAfter: Duration? = nil) -> Duration {
         var bound = base
-        for _ in 1..<max(2, min(failures, 64)) where bound < cap { bound = bound * 2 }
+        for _ in 1..<max(1, min(failures, 64)) where bound < cap { bound = bound * 2 }
         let wait = max(floor, min(bound, cap) * min(max(random, 0), 1))
         guard let retryAfter else { return wait }
         return max(wait, min(retryAfter, cap * 10))

@@ -10,10 +10,8 @@ package enum DetachedThread {
 
     /// Starts a thread that nobody waits for.
     ///
-    /// - Parameters:
-    ///   - name: what `top -H` shows, at most 15 bytes.
-    ///   - body: what it runs.
-    package static func start(name: String, _ body: @escaping @Sendable () -> Void) {
+    /// - Parameter body: what it runs.
+    package static func start(_ body: @escaping @Sendable () -> Void) {
         let context = Unmanaged.passRetained(Body(body)).toOpaque()
         var thread = pthread_t()
         let code = pthread_create(&thread, nil, { context in
@@ -22,7 +20,6 @@ package enum DetachedThread {
             return nil
         }, context)
         precondition(code == 0, "no thread could be started (errno \(code)): raise TasksMax")
-        pthread_setname_np(thread, String(name.prefix(15)))
         pthread_detach(thread)
     }
 }

@@ -22,14 +22,15 @@ package enum Signals {
     /// - Returns: a stream that never ends by itself.
     package static func stream(_ numbers: [Int32]) -> AsyncStream<Int32> {
         var ends: [Int32] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { return AsyncStream { $0.finish() } }
+        guard pipe(&ends) == 0 else { return AsyncStream { $0.finish() } }
         let (readEnd, writeEnd) = (ends[0], ends[1])
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         _ = fcntl(writeEnd, F_SETFL, O_NONBLOCK)
         precondition(
             signalPipe.compareExchange(expected: -1, desired: writeEnd, ordering: .sequentiallyConsistent).exchanged,
             "signals are taken over once")
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
-        DetachedThread.start(name: "signals") {
+        DetachedThread.start {
             var byte: UInt8 = 0
             while true {
                 let count = read(readEnd, &byte, 1)
