@@ -20,5 +20,13 @@ COMMENT ON SCHEMA nadi_store IS 'Nadi''s tables: counts, sums, moments and histo
 CREATE SCHEMA nadi;
 COMMENT ON SCHEMA nadi IS 'Nadi''s views and functions: what dashboards and people query.';
 
+CREATE TABLE nadi_store.schema_migration (
+    version    int PRIMARY KEY,
+    name       text NOT NULL,
+    sha256     bytea NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE nadi_store.schema_migration IS 'The migrations applied, with the SHA-256 of their files.';
+
 GRANT USAGE ON SCHEMA nadi_store TO nadi_loader;
 GRANT USAGE ON SCHEMA nadi TO nadi_loader, nadi_reader;

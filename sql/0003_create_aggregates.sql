@@ -258,10 +258,14 @@ CREATE TABLE nadi_store.deployment (
 COMMENT ON TABLE nadi_store.deployment IS 'Deployment events, one row a line.';
 
 -- A day's partition of a table partitioned by a timestamptz. Made detached, then attached, which readers do not notice.
-CREATE FUNCTION nadi_store.ensure_partition(parent text, day date) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION nadi_store.ensure_partition(parent text, day date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     child text := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
 BEGIN
+    IF parent NOT IN ('request_minute', 'resource_minute', 'reject_line') THEN
+        RAISE EXCEPTION '% is not partitioned by day', parent;
+    END IF;
     IF to_regclass(format('nadi_store.%I', child)) IS NOT NULL THEN
         RETURN;
     END IF;

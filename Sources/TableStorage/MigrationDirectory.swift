@@ -1,4 +1,4 @@
-package import DurableIO
+internal import DurableIO
 
 /// Where an installed program finds its migrations.
 package enum MigrationDirectory {

@@ -1,4 +1,4 @@
-package import DurableIO
+internal import DurableIO
 
 /// The numbered files of `sql/`, applied forward only, each in a transaction of its own under one advisory lock, and
 /// remembered with their SHA-256 in `nadi_store.schema_migration`.

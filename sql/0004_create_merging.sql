@@ -1,0 +1,190 @@
+-- Purpose: how two rows of counts, sums, moments and histograms become one, and how a day follows from its hours.
+-- Locks: none (new functions). All are associative and commutative: exactly in counts, to 1e-9 in sums and moments.
+
+-- Two sparse histograms: parallel arrays, sorted by bin.
+CREATE FUNCTION nadi_store.merge_counts(
+    bins_a int[], counts_a bigint[], bins_b int[], counts_b bigint[], OUT bins int[], OUT counts bigint[]
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF cardinality(bins_b) = 0 THEN
+        bins := bins_a; counts := counts_a;
+    ELSIF cardinality(bins_a) = 0 THEN
+        bins := bins_b; counts := counts_b;
+    ELSE
+        SELECT array_agg(m.bin ORDER BY m.bin), array_agg(m.n ORDER BY m.bin) INTO bins, counts
+        FROM (SELECT u.bin, sum(u.n)::bigint AS n
+              FROM (SELECT * FROM unnest(bins_a, counts_a) AS a (bin, n)
+                    UNION ALL SELECT * FROM unnest(bins_b, counts_b) AS b (bin, n)) AS u
+              GROUP BY u.bin) AS m;
+    END IF;
+END
+$$;
+
+-- Moments (n, mean as an unevaluated sum of two doubles, sum of squared deviations): Chan, Golub and LeVeque 1979,
+-- with Knuth's two-sum so that a mean of 1e9 keeps the digits of a deviation of 1.
+CREATE FUNCTION nadi_store.merge_moments(
+    n_a bigint, high_a float8, low_a float8, m2_a float8, n_b bigint, high_b float8, low_b float8, m2_b float8,
+    OUT mean_high float8, OUT mean_low float8, OUT m2 float8
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    delta float8;
+    shift float8;
+    total float8;
+    rest  float8;
+BEGIN
+    IF n_b = 0 THEN
+        mean_high := high_a; mean_low := low_a; m2 := m2_a;
+    ELSIF n_a = 0 THEN
+        mean_high := high_b; mean_low := low_b; m2 := m2_b;
+    ELSE
+        delta := (high_b - high_a) + (low_b - low_a);
+        shift := delta * (n_b::float8 / (n_a + n_b));
+        total := high_a + shift;
+        rest := total - high_a;
+        rest := (high_a - (total - rest)) + (shift - rest) + low_a;
+        mean_high := total + rest;
+        mean_low := rest - (mean_high - total);
+        m2 := m2_a + m2_b + delta * delta * (n_a::float8 * n_b / (n_a + n_b));
+    END IF;
+END
+$$;
+
+-- Score histograms: n, sum p, n predicted positive, sum p where predicted positive, per bin.
+CREATE FUNCTION nadi_store.merge_scores(
+    bins_a int[], counts_a bigint[], sums_a float8[], positive_counts_a bigint[], positive_sums_a float8[],
+    bins_b int[], counts_b bigint[], sums_b float8[], positive_counts_b bigint[], positive_sums_b float8[],
+    OUT bins int[], OUT counts bigint[], OUT sums float8[], OUT positive_counts bigint[], OUT positive_sums float8[]
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF cardinality(bins_b) = 0 THEN
+        bins := bins_a; counts := counts_a; sums := sums_a;
+        positive_counts := positive_counts_a; positive_sums := positive_sums_a;
+    ELSIF cardinality(bins_a) = 0 THEN
+        bins := bins_b; counts := counts_b; sums := sums_b;
+        positive_counts := positive_counts_b; positive_sums := positive_sums_b;
+    ELSE
+        SELECT array_agg(m.bin ORDER BY m.bin), array_agg(m.n ORDER BY m.bin), array_agg(m.s ORDER BY m.bin),
+               array_agg(m.pn ORDER BY m.bin), array_agg(m.ps ORDER BY m.bin)
+        INTO bins, counts, sums, positive_counts, positive_sums
+        FROM (SELECT u.bin, sum(u.n)::bigint AS n, sum(u.s) AS s, sum(u.pn)::bigint AS pn, sum(u.ps) AS ps
+              FROM (SELECT * FROM unnest(bins_a, counts_a, sums_a, positive_counts_a, positive_sums_a)
+                        AS a (bin, n, s, pn, ps)
+                    UNION ALL
+                    SELECT * FROM unnest(bins_b, counts_b, sums_b, positive_counts_b, positive_sums_b)
+                        AS b (bin, n, s, pn, ps)) AS u
+              GROUP BY u.bin) AS m;
+    END IF;
+END
+$$;
+
+-- Days from their hours. The callers hold the day's exclusive lock.
+CREATE FUNCTION nadi_store.derive_request_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM nadi_store.request_day WHERE day = the_day;
+    INSERT INTO nadi_store.request_day
+    SELECT h.series_id, the_day, sum(h.requests), sum(h.predictions), sum(h.errors), sum(h.failed_predictions),
+           sum(h.latency_count), sum(h.latency_sum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}')
+    FROM nadi_store.request_hour AS h
+    LEFT JOIN (SELECT s.series_id, array_agg(s.bin ORDER BY s.bin) AS bins, array_agg(s.n ORDER BY s.bin) AS counts
+               FROM (SELECT r.series_id, u.bin, sum(u.n)::bigint AS n
+                     FROM nadi_store.request_hour AS r, unnest(r.latency_bins, r.latency_counts) AS u (bin, n)
+                     WHERE r.hour >= the_day AND r.hour < the_day + interval '24 hours'
+                     GROUP BY r.series_id, u.bin) AS s
+               GROUP BY s.series_id) AS b ON b.series_id = h.series_id
+    WHERE h.hour >= the_day AND h.hour < the_day + interval '24 hours'
+    GROUP BY h.series_id, b.bins, b.counts
+    ORDER BY h.series_id;
+$$;
+
+CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM nadi_store.feature_day WHERE day = the_day;
+    INSERT INTO nadi_store.feature_day
+        (series_id, feature_id, day, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
+         mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count)
+    WITH hours AS MATERIALIZED (
+        SELECT * FROM nadi_store.feature_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
+    ), centre AS (
+        SELECT series_id, feature_id, min(mean_high) FILTER (WHERE numeric_count > 0) AS origin FROM hours GROUP BY 1, 2
+    ), deviations AS (
+        SELECT h.series_id, h.feature_id, c.origin,
+               sum(h.numeric_count * ((h.mean_high - c.origin) + h.mean_low)) / nullif(sum(h.numeric_count), 0) AS shift
+        FROM hours AS h JOIN centre AS c USING (series_id, feature_id)
+        WHERE h.numeric_count > 0
+        GROUP BY 1, 2, 3
+    ), bins AS (
+        SELECT series_id, feature_id, array_agg(bin ORDER BY bin) AS bins, array_agg(n ORDER BY bin) AS counts
+        FROM (SELECT h.series_id, h.feature_id, u.bin, sum(u.n)::bigint AS n
+              FROM hours AS h, unnest(h.log_bins, h.log_counts) AS u (bin, n) GROUP BY 1, 2, 3) AS s GROUP BY 1, 2
+    ), categories AS (
+        SELECT series_id, feature_id, array_agg(id ORDER BY id) AS ids, array_agg(n ORDER BY id) AS counts
+        FROM (SELECT h.series_id, h.feature_id, u.id, sum(u.n)::bigint AS n
+              FROM hours AS h, unnest(h.category_ids, h.category_counts) AS u (id, n) GROUP BY 1, 2, 3) AS s GROUP BY 1, 2
+    )
+    SELECT h.series_id, h.feature_id, the_day, max(h.edge_set_id), sum(h.numeric_count), sum(h.categorical_count),
+           sum(h.null_count), sum(h.wrong_type_count),
+           coalesce(d.origin + d.shift, 0), coalesce(d.shift - ((d.origin + d.shift) - d.origin), 0),
+           coalesce(sum(h.m2 + h.numeric_count * (((h.mean_high - d.origin) + h.mean_low) - d.shift) ^ 2)
+                    FILTER (WHERE h.numeric_count > 0), 0),
+           min(h.minimum), max(h.maximum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}'),
+           coalesce(c.ids, '{}'), coalesce(c.counts, '{}'), sum(h.other_count)
+    FROM hours AS h
+    LEFT JOIN deviations AS d USING (series_id, feature_id)
+    LEFT JOIN bins AS b USING (series_id, feature_id)
+    LEFT JOIN categories AS c USING (series_id, feature_id)
+    GROUP BY h.series_id, h.feature_id, d.origin, d.shift, b.bins, b.counts, c.ids, c.counts
+    ORDER BY h.series_id, h.feature_id;
+$$;
+
+CREATE FUNCTION nadi_store.derive_score_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM nadi_store.score_day WHERE day = the_day;
+    INSERT INTO nadi_store.score_day
+    SELECT series_id, category_id, the_day, array_agg(bin ORDER BY bin), array_agg(n ORDER BY bin),
+           array_agg(s ORDER BY bin), array_agg(pn ORDER BY bin), array_agg(ps ORDER BY bin)
+    FROM (SELECT h.series_id, h.category_id, u.bin, sum(u.n)::bigint AS n, sum(u.s) AS s, sum(u.pn)::bigint AS pn,
+                 sum(u.ps) AS ps
+          FROM nadi_store.score_hour AS h,
+               unnest(h.bins, h.counts, h.sums, h.positive_counts, h.positive_sums) AS u (bin, n, s, pn, ps)
+          WHERE h.hour >= the_day AND h.hour < the_day + interval '24 hours'
+          GROUP BY 1, 2, 3) AS b
+    GROUP BY series_id, category_id
+    ORDER BY series_id, category_id;
+$$;
+
+CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM nadi_store.outcome_day WHERE day = the_day;
+    INSERT INTO nadi_store.outcome_day
+    WITH hours AS MATERIALIZED (
+        SELECT * FROM nadi_store.outcome_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
+    ), confusion AS (
+        SELECT series_id, array_agg(p ORDER BY p, l) AS predicted, array_agg(l ORDER BY p, l) AS labels,
+               array_agg(n ORDER BY p, l) AS counts
+        FROM (SELECT h.series_id, u.p, u.l, sum(u.n)::bigint AS n
+              FROM hours AS h, unnest(h.confusion_predicted, h.confusion_labels, h.confusion_counts) AS u (p, l, n)
+              GROUP BY 1, 2, 3) AS s GROUP BY 1
+    ), scores AS (
+        SELECT series_id, array_agg(bin ORDER BY bin) AS bins, array_agg(n ORDER BY bin) AS counts,
+               array_agg(y ORDER BY bin) AS y, array_agg(p ORDER BY bin) AS p, array_agg(p2 ORDER BY bin) AS p2,
+               array_agg(py ORDER BY bin) AS py
+        FROM (SELECT h.series_id, u.bin, sum(u.n)::bigint AS n, sum(u.y) AS y, sum(u.p) AS p, sum(u.p2) AS p2,
+                     sum(u.py) AS py
+              FROM hours AS h, unnest(h.score_bins, h.score_counts, h.score_sum_y, h.score_sum_p, h.score_sum_p2,
+                                      h.score_sum_py) AS u (bin, n, y, p, p2, py)
+              GROUP BY 1, 2) AS s GROUP BY 1
+    ), delays AS (
+        SELECT series_id, array_agg(bin ORDER BY bin) AS bins, array_agg(n ORDER BY bin) AS counts
+        FROM (SELECT h.series_id, u.bin, sum(u.n)::bigint AS n
+              FROM hours AS h, unnest(h.delay_bins, h.delay_counts) AS u (bin, n) GROUP BY 1, 2) AS s GROUP BY 1
+    )
+    SELECT h.series_id, the_day, sum(h.labelled), sum(h.classified), sum(h.correct),
+           coalesce(c.predicted, '{}'), coalesce(c.labels, '{}'), coalesce(c.counts, '{}'),
+           coalesce(s.bins, '{}'), coalesce(s.counts, '{}'), coalesce(s.y, '{}'), coalesce(s.p, '{}'),
+           coalesce(s.p2, '{}'), coalesce(s.py, '{}'),
+           sum(h.log_loss_count), sum(h.log_loss_sum), sum(h.error_count), sum(h.error_sum), sum(h.error_abs_sum),
+           sum(h.error_square_sum), sum(h.delay_count), sum(h.delay_sum),
+           coalesce(d.bins, '{}'), coalesce(d.counts, '{}')
+    FROM hours AS h
+    LEFT JOIN confusion AS c USING (series_id)
+    LEFT JOIN scores AS s USING (series_id)
+    LEFT JOIN delays AS d USING (series_id)
+    GROUP BY h.series_id, c.predicted, c.labels, c.counts, s.bins, s.counts, s.y, s.p, s.p2, s.py, d.bins, d.counts
+    ORDER BY h.series_id;
+$$;

@@ -1,0 +1,53 @@
+-- Purpose: what the loader remembers between runs, losses that were accepted, and retention. Locks: none (new objects).
+
+CREATE TABLE nadi_store.loader_state (
+    name       text PRIMARY KEY,
+    at         timestamptz NOT NULL,
+    value      text NOT NULL DEFAULT ''
+);
+COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran: listed_week, listed_all, swept.';
+
+CREATE TABLE nadi_store.mapping (
+    name       text NOT NULL,
+    sha256     bytea NOT NULL,
+    first_used timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, sha256)
+);
+COMMENT ON TABLE nadi_store.mapping IS 'Mappings of foreign logs that were applied, by the hash of their definition.';
+
+CREATE TABLE nadi_store.accepted_loss (
+    finding     text PRIMARY KEY,
+    lines       bigint,
+    reason      text NOT NULL,
+    accepted_by text NOT NULL DEFAULT session_user,
+    accepted_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE nadi_store.accepted_loss IS 'Audit findings that a person accepted with audit --accept-lost: no longer failures, still listed.';
+
+ALTER TABLE nadi_store.outcome ADD COLUMN hint_tried boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN nadi_store.outcome.hint_tried IS 'The hinted hour was joined without a match, so that its neighbours were marked too.';
+CREATE INDEX outcome_arrival_day ON nadi_store.outcome (arrival_day);
+
+-- Drops the daily partitions of `parent` that end before `first_kept`; returns how many.
+CREATE FUNCTION nadi_store.drop_partitions(parent text, first_kept date) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    child   text;
+    dropped int := 0;
+BEGIN
+    IF parent NOT IN ('request_minute', 'resource_minute', 'reject_line') THEN
+        RAISE EXCEPTION '% is not partitioned by day', parent;
+    END IF;
+    FOR child IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = format('nadi_store.%I', parent)::regclass
+          AND c.relname < format('%s_%s', parent, to_char(first_kept, 'YYYYMMDD'))
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('DROP TABLE nadi_store.%I', child);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION nadi_store.drop_partitions(text, date) IS 'Drops daily partitions of request_minute, resource_minute or reject_line older than a day.';
