@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of what the service hands in, so that no line is written that the loader would reject.
+
+Every function raises ``ValueError`` or ``TypeError`` with the field's name, the reason and the remedy.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, Iterable, Mapping, Optional, Set
+
+from ._encode import plain
+from ._identity import milliseconds, rfc3339
+
+MAX_NAME_BYTES = 256
+MAX_TAGS = 8
+MAX_FEATURES = 4096
+
+#: Optional fields that callers may give as keyword arguments beside the named ones, and what they hold.
+_TEXT, _NUMBER, _SECONDS, _COUNT, _TIME, _OBJECT = "text", "number", "seconds", "count", "time", "object"
+COMMON_FIELDS: Dict[str, str] = {
+    "recorded_time": _TIME,
+    "service_version": _TEXT,
+    "instance": _TEXT,
+    "request_id": _TEXT,
+    "trace_id": _TEXT,
+    "span_id": _TEXT,
+    "extra": _OBJECT,
+}
+PREDICTION_FIELDS: Dict[str, str] = {
+    **COMMON_FIELDS,
+    "features_schema": _TEXT,
+    "threshold": _NUMBER,
+    "queue_seconds": _SECONDS,
+    "preprocess_seconds": _SECONDS,
+    "inference_seconds": _SECONDS,
+    "postprocess_seconds": _SECONDS,
+    "http_status_code": _COUNT,
+    "route": _TEXT,
+    "batch_size": _COUNT,
+    "batch_index": _COUNT,
+    "entity_id_hash": _TEXT,
+    "genai": _OBJECT,
+}
+OUTCOME_FIELDS: Dict[str, str] = {
+    **COMMON_FIELDS,
+    "label_time": _TIME,
+    "label_source": _TEXT,
+    "weight": _NUMBER,
+    "revision": _COUNT,
+    "entity_id_hash": _TEXT,
+}
+FEEDBACK_FIELDS: Dict[str, str] = {**COMMON_FIELDS, "annotator_id_hash": _TEXT, "revision": _COUNT}
+RESOURCE_FIELDS: Dict[str, str] = {
+    **COMMON_FIELDS,
+    "model_name": _TEXT,
+    "cpu_utilization_ratio": _SECONDS,
+    "cpu_seconds": _SECONDS,
+    "memory_rss_bytes": _COUNT,
+    "memory_limit_bytes": _COUNT,
+    "open_fds": _COUNT,
+    "threads": _COUNT,
+    "inflight_requests": _COUNT,
+    "queue_depth": _COUNT,
+    "disk_free_bytes": _COUNT,
+}
+DEPLOYMENT_FIELDS: Dict[str, str] = {
+    **COMMON_FIELDS,
+    "previous_version": _TEXT,
+    "actor": _TEXT,
+    "reference_id": _TEXT,
+}
+_LABEL_SOURCES = ("human", "system", "user", "delayed_join")
+_SCALARS = frozenset((float, int, str, bool, type(None)))
+
+_good_names: Set[str] = set()  # names that passed, so that they pass again at the price of one look-up
+
+
+def _all_good(names: Iterable[Any]) -> bool:
+    try:
+        return _good_names.issuperset(names)
+    except TypeError:  # something that has no hash
+        return False
+
+
+def name(field: str, value: Any) -> str:
+    """A name or id: text of 1 to 256 bytes."""
+    if type(value) is str and value in _good_names:
+        return value
+    text = _text(field, value)
+    if len(_good_names) < 4096:
+        _good_names.add(text)
+    return text
+
+
+def identifier(field: str, value: Any) -> str:
+    """As ``name``, for values that seldom come twice."""
+    if type(value) is str and 0 < len(value) <= MAX_NAME_BYTES // 4:
+        return value
+    return _text(field, value)
+
+
+def _text(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{field} is {type(value).__name__}, not a string; give str({field})")
+    text: str = plain(str.__str__(value))
+    length = len(text.encode("utf-8"))
+    if not 0 < length <= MAX_NAME_BYTES:
+        raise ValueError(f"{field} has {length} bytes; give 1 to {MAX_NAME_BYTES}")
+    return text
+
+
+def number(field: str, value: Any) -> Optional[float]:
+    """A number, None for one that is not finite."""
+    if isinstance(value, (str, bytes, bool)):
+        raise TypeError(f"{field} is {type(value).__name__}, not a number")
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{field} is {type(value).__name__}, not a number") from None
+    if not math.isfinite(result):
+        return None
+    return value if type(value) is int and -(2**63) <= value < 2**64 else result
+
+
+def seconds(field: str, value: Any) -> Optional[float]:
+    """A duration, size or ratio: a number of at least 0, None for one that is not finite."""
+    result = value if type(value) is float and value >= 0 and value != math.inf else number(field, value)
+    if result is not None and result < 0:
+        raise ValueError(f"{field} is {result!r}; give at least 0 (a clock that jumps back? use time.perf_counter())")
+    return result
+
+
+def probability(field: str, value: Any) -> Optional[float]:
+    """A number from 0 to 1; rounding errors up to 1e-6 beside that are forgiven."""
+    if type(value) is float and 0.0 <= value <= 1.0:
+        return value
+    result = number(field, value)
+    if result is None or 0 <= result <= 1:
+        return result
+    if -1e-6 <= result <= 1 + 1e-6:
+        return 0.0 if result < 0 else 1.0
+    raise ValueError(f"{field} is {result!r}, not a probability; give 0 to 1")
+
+
+def count(field: str, value: Any) -> Optional[int]:
+    """A whole number of at least 0."""
+    result = number(field, value)
+    if result is None:
+        return None
+    if result != int(result) or not 0 <= result < 2**53:
+        raise ValueError(f"{field} is {result!r}; give a whole number of at least 0")
+    return int(result)
+
+
+def tags(value: Any) -> Dict[str, str]:
+    """Slice dimensions: at most 8, text to text; numbers and booleans become text."""
+    if type(value) is dict and len(value) <= MAX_TAGS and _all_good(value) and _all_good(value.values()):
+        return value.copy()
+    if not isinstance(value, Mapping):
+        raise TypeError(f"tags is {type(value).__name__}, not a mapping of text to text")
+    if len(value) > MAX_TAGS:
+        raise ValueError(f"tags has {len(value)} entries; give at most {MAX_TAGS}")
+    result = {}
+    for key, item in value.items():
+        if item is None:
+            continue
+        if isinstance(item, bool):
+            item = "true" if item else "false"
+        elif not isinstance(item, str):
+            item = str(item)
+        result[name("a tag's name", key)] = name(f"tag {key}", item) if item else ""
+    return result
+
+
+def features(value: Any) -> Dict[str, Any]:
+    """The model's input by name: a copy, of scalars only."""
+    if type(value) is dict:
+        if _all_good(value) and _SCALARS.issuperset(map(type, value.values())):
+            return value.copy()
+    elif not hasattr(value, "items"):
+        raise TypeError(f"features is {type(value).__name__}, not a mapping of names to values; give dict(zip(names, row))")
+    if len(value) > MAX_FEATURES:
+        raise ValueError(f"features has {len(value)} entries; give at most {MAX_FEATURES}")
+    result = {}
+    for key, item in value.items():
+        if type(item) not in _SCALARS:
+            item = plain(item)
+            if isinstance(item, (list, dict)):
+                item = item[0] if isinstance(item, list) and len(item) == 1 else None
+        result[name("a feature's name", key if isinstance(key, str) else str(key))] = item
+    return result
+
+
+def scores(value: Any) -> Dict[str, Optional[float]]:
+    """Probability by class."""
+    if not hasattr(value, "items"):
+        raise TypeError(f"scores is {type(value).__name__}, not a mapping of classes to probabilities")
+    return {
+        name("a class in scores", key if isinstance(key, str) else str(key)): probability(f"scores[{key!r}]", item)
+        for key, item in value.items()
+    }
+
+
+def scalar(field: str, value: Any) -> Any:
+    """A number, text or boolean; numpy's scalars become these."""
+    if type(value) in _SCALARS:
+        return value
+    result = plain(value)
+    if isinstance(result, list) and len(result) == 1:
+        result = result[0]
+    if result is None or isinstance(result, (list, dict)):
+        raise TypeError(f"{field} is {type(value).__name__}, not a number, string or boolean")
+    return result
+
+
+def answer(value: Any) -> Any:
+    """What the model answered: a scalar or a list."""
+    if type(value) in _SCALARS:
+        return value
+    result = plain(value)
+    if result is None or isinstance(result, dict):
+        raise TypeError(f"prediction is {type(value).__name__}, not a number, string, boolean or list")
+    return result
+
+
+def gpus(value: Any) -> Any:
+    """Each GPU's use: mappings with at least ``index``."""
+    result = plain(list(value))
+    if not all(isinstance(gpu, dict) and isinstance(gpu.get("index"), int) for gpu in result):
+        raise TypeError("gpus is not a list of mappings with an index each")
+    return result
+
+
+def others(known: Dict[str, str], given: Dict[str, Any], fields: Dict[str, Any]) -> Optional[str]:
+    """Puts the optional ``given`` into ``fields``; unknown names go into ``extra``, and the first of these is answered."""
+    unknown = None
+    for field, value in given.items():
+        if value is None:
+            continue
+        kind = known.get(field)
+        if kind is None:
+            unknown = unknown or field
+            extra = fields.get("extra")
+            fields["extra"] = {**(extra if isinstance(extra, dict) else {}), field: plain(value)}
+        elif kind is _TEXT:
+            if field == "label_source" and value not in _LABEL_SOURCES:
+                raise ValueError(f"label_source is {value!r}; give one of {', '.join(_LABEL_SOURCES)}")
+            if field == "trace_id" or field == "span_id":
+                _check_hex(field, value)
+            fields[field] = identifier(field, value)
+        elif kind is _NUMBER:
+            fields[field] = number(field, value)
+        elif kind is _SECONDS:
+            fields[field] = seconds(field, value)
+        elif kind is _COUNT:
+            fields[field] = count(field, value)
+        elif kind is _TIME:
+            fields[field] = rfc3339(milliseconds(value))
+        else:
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{field} is {type(value).__name__}, not a mapping")
+            fields[field] = {**fields.get(field, {}), **plain(dict(value))}
+    return unknown
+
+
+def _check_hex(field: str, value: Any) -> None:
+    length = 32 if field == "trace_id" else 16
+    if not isinstance(value, str) or len(value) != length or not set(value) <= set("0123456789abcdef"):
+        raise ValueError(f"{field} is not {length} lower-case hex digits")

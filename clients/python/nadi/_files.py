@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One writer's lock file and segments on disk, as clients/schema/README.md describes them, byte for byte.
+
+Nothing here is safe for two threads at once: the caller holds one lock around every call but ``Counts``.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import threading
+import time as _time
+from typing import Any, Dict, List, Optional, Tuple
+
+from ._identity import now_ms, rfc3339, uuid7_hex
+
+#: The reasons for which a line is dropped, in the order in which they are written.
+REASONS = ("buffer_full", "disk_full", "io_error", "too_large", "invalid")
+LOCK_BYTES = 4096
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def drop_reason(error: OSError) -> str:
+    """The reason under which lines are counted that ``error`` kept from the disk."""
+    return "disk_full" if error.errno in _DISK_FULL else "io_error"
+
+
+class PlaceTaken(Exception):
+    """The open segment or the lock file is no longer this writer's: it must become a new one."""
+
+
+class Counts:
+    """Lines of every kind, over a writer's life: ``appended`` is always ``written`` plus all of ``dropped``."""
+
+    __slots__ = ("written", "dropped")
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.dropped: Dict[str, int] = dict.fromkeys(REASONS, 0)
+
+    def record(self, more_written: int = 0) -> Dict[str, Any]:
+        """The three counts as they stand in the lock file and in ``writer`` lines."""
+        dropped = dict(self.dropped)
+        written = self.written + more_written
+        return {"appended": written + sum(dropped.values()), "written": written, "dropped": dropped}
+
+
+class Settings:
+    """What does not change when a process becomes a new writer. ``guard`` is held while descriptors change hands."""
+
+    __slots__ = ("directory", "host", "service", "replay", "guard")
+
+    def __init__(self, directory: str, host: str, service: str, replay: bool) -> None:
+        self.directory = directory
+        self.host = host
+        self.service = service
+        self.replay = replay
+        self.guard = threading.Lock()
+
+
+class WriterFiles:
+    """The files of one writer, from its lock file's creation to its end segment.
+
+    Creating one makes the directory and the lock file, takes the lock and syncs both; it raises ``OSError`` if it cannot.
+    """
+
+    def __init__(self, settings: Settings, counts: Counts) -> None:
+        started = now_ms()
+        self.settings = settings
+        self.counts = counts
+        self.name = f"{settings.host}-{uuid7_hex(started, int.from_bytes(os.urandom(10), 'big') >> 6)}"
+        self.sequence = 0
+        self.size = 0  # bytes in the open segment
+        self.lines = 0  # lines in the open segment, a fragment at its end included
+        self.opened_at = 0.0  # monotonic seconds
+        self.held: List[bytes] = []  # event lines since the last seal
+        self.lock_fd = -1
+        self.segment_fd = -1
+        self.recorded: Optional[Tuple[int, int]] = None  # written and dropped as the lock file has them
+        self.recorded_dropped: Dict[str, int] = dict.fromkeys(REASONS, 0)
+        self._torn = False
+        self._started_ms = started
+        self._lock_path = os.path.join(settings.directory, self.name + ".lock")
+        self._create_lock()
+
+    # -- starting ------------------------------------------------------------------------------------------------------
+
+    def _create_lock(self) -> None:
+        os.makedirs(self.settings.directory, mode=0o750, exist_ok=True)
+        with self.settings.guard:
+            self.lock_fd = os.open(self._lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
+            self._write_lock(closed=False)
+            os.fsync(self.lock_fd)
+            self._sync_directory()
+        except OSError:
+            self._unlink_lock()
+            self.abandon()
+            raise
+
+    def _write_lock(self, closed: bool) -> None:
+        counts = self.counts.record()
+        record = {
+            "version": 1,
+            "writer": self.name,
+            "host": self.settings.host,
+            "service": self.settings.service,
+            "pid": os.getpid(),
+            "started_ms": self._started_ms,
+            "updated_ms": now_ms(),
+            "seq": self.sequence,
+            **counts,
+            "closed": closed,
+        }
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        block = text.ljust(LOCK_BYTES - 1, b" ") + b"\n"
+        if os.pwrite(self.lock_fd, block, 0) != LOCK_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._lock_path)
+        self.recorded = (counts["written"], counts["appended"])
+        self.recorded_dropped = counts["dropped"]
+
+    def record_counts(self) -> None:
+        """Rewrites the lock file in place if the counts have changed since. An error is left for the next time."""
+        counts = self.counts.record()
+        if self.recorded != (counts["written"], counts["appended"]):
+            try:
+                self._write_lock(closed=False)
+            except OSError:
+                pass
+
+    @property
+    def counts_changed(self) -> bool:
+        """Whether the lock file is behind the counts."""
+        counts = self.counts.record()
+        return self.recorded != (counts["written"], counts["appended"])
+
+    # -- appending -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _open_path(self) -> str:
+        return os.path.join(self.settings.directory, f"{self.name}-{self.sequence}.open")
+
+    def _number_taken(self) -> bool:
+        prefix = f"{self.name}-{self.sequence}-"
+        with os.scandir(self.settings.directory) as entries:
+            return any(entry.name.startswith(prefix) for entry in entries)
+
+    def _open_segment(self) -> None:
+        try:
+            if self._number_taken():
+                raise PlaceTaken(f"segment {self.sequence} of {self.name} exists already")
+            with self.settings.guard:
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+                self.segment_fd = os.open(self._open_path, flags, 0o640)
+        except (FileExistsError, FileNotFoundError) as error:
+            raise PlaceTaken(str(error)) from error
+        self.size = self.lines = 0
+        self.opened_at = _time.monotonic()
+        self._torn = False
+
+    def check_place(self) -> None:
+        """Raises ``PlaceTaken`` unless the lock file and the open segment still stand where they were made."""
+        places = [(self.lock_fd, self._lock_path)]
+        if self.segment_fd >= 0:
+            places.append((self.segment_fd, self._open_path))
+        for descriptor, path in places:
+            here = os.fstat(descriptor)
+            try:
+                there = os.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                raise PlaceTaken(f"{path} is gone") from None
+            if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino) or here.st_nlink == 0:
+                raise PlaceTaken(f"{path} is another file now")
+
+    def write(self, lines: List[bytes]) -> Tuple[int, Optional[OSError]]:
+        """Appends ``lines``, each with its newline; gives how many are in the file, and the error that kept the rest.
+
+        Raises ``PlaceTaken`` before anything is written.
+        """
+        try:
+            self.check_place()
+            if self.segment_fd < 0:
+                self._open_segment()
+        except OSError as error:
+            return 0, error
+        done, error = self._append(lines)
+        self.held.extend(lines[:done])
+        return done, error
+
+    def _append(self, lines: List[bytes]) -> Tuple[int, Optional[OSError]]:
+        blob = b"".join([b"\n", *lines]) if self._torn else b"".join(lines)
+        start = 1 if self._torn else 0
+        view = memoryview(blob)
+        end = 0
+        error: Optional[OSError] = None
+        while end < len(blob):
+            try:
+                count = os.write(self.segment_fd, view[end:])
+                if count <= 0:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+            except OSError as failure:
+                error = failure
+                break
+            end += count
+        self.size += end
+        if end == 0:
+            return 0, error
+        done = blob.count(b"\n", start, end)
+        self._torn = end > start and blob[end - 1] != 0x0A
+        begun = done + (1 if self._torn else 0)
+        self.lines += begun
+        self.counts.written += begun
+        return done, error
+
+    # -- sealing -------------------------------------------------------------------------------------------------------
+
+    def seal(self, end: bool) -> None:
+        """Seals the open segment; at the end, also one that holds nothing but its ``writer`` line.
+
+        Raises ``OSError`` if the disk refuses (the segment stays open and may be sealed later) and ``PlaceTaken``.
+        """
+        self.check_place()
+        if self.segment_fd < 0:
+            if not end:
+                return
+            self._open_segment()
+        sealed = now_ms()
+        record: Dict[str, Any] = {
+            "schema": 1,
+            "type": "writer",
+            "time": rfc3339(sealed),
+            "writer": self.name,
+            "service": self.settings.service,
+            "segment": self.sequence,
+            **self.counts.record(more_written=1),
+            "end": end,
+            "adopted": False,
+        }
+        if self.settings.replay:
+            record["replay"] = True
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
+        done, error = self._append([line])
+        if error is not None or done != 1:
+            raise error or OSError(errno.EIO, os.strerror(errno.EIO), self._open_path)
+        try:
+            os.fsync(self.segment_fd)
+        except OSError as failure:  # the kernel may have forgotten pages: what is held is written again elsewhere
+            raise PlaceTaken(f"fsync of {self._open_path}: {failure}") from failure
+        if self._number_taken():
+            raise PlaceTaken(f"segment {self.sequence} of {self.name} exists already")
+        name = f"{self.name}-{self.sequence}-{sealed}-{self.lines}{'-end' if end else ''}.jsonl"
+        try:
+            os.rename(self._open_path, os.path.join(self.settings.directory, name))
+        except FileNotFoundError as failure:
+            raise PlaceTaken(str(failure)) from failure
+        self._close_segment()
+        self.held = []
+        self.sequence += 1
+        self.size = self.lines = 0
+        try:
+            self._sync_directory()
+            self._write_lock(closed=False)
+        except OSError:
+            pass
+
+    def finish(self) -> None:
+        """Seals the end segment and takes the lock file away. Raises as ``seal`` does, and then leaves all in place."""
+        self.seal(end=True)
+        try:
+            self._write_lock(closed=True)
+        except OSError:
+            pass
+        self._unlink_lock()
+        try:
+            self._sync_directory()
+        except OSError:
+            pass
+        self.abandon()
+
+    # -- letting go ----------------------------------------------------------------------------------------------------
+
+    def abandon(self) -> None:
+        """Closes the descriptors and leaves the files for the shipper. Never unlocks: a fork's parent has the lock too."""
+        self._close_segment()
+        with self.settings.guard:
+            descriptor, self.lock_fd = self.lock_fd, -1
+            _close_quietly(descriptor)
+
+    def _close_segment(self) -> None:
+        with self.settings.guard:
+            descriptor, self.segment_fd = self.segment_fd, -1
+            _close_quietly(descriptor)
+
+    def _unlink_lock(self) -> None:
+        try:
+            os.unlink(self._lock_path)
+        except OSError:
+            pass
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.settings.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _close_quietly(descriptor: int) -> None:
+    if descriptor >= 0:
+        try:
+            os.close(descriptor)
+        except OSError:
+            pass
