@@ -25,7 +25,7 @@ enum IntegerText {
             place -= 2
             let (next, pair) = rest.quotientAndRemainder(dividingBy: 100)
             // Two digits at once: the tens in the low byte, as the target is little-endian.
-            let tens = pair &* 103 &>> 10
+            let tens = (pair &* 103) &>> 10
             let word = UInt16(truncatingIfNeeded: 0x3030 &+ tens &+ (pair &- tens &* 10) &<< 8)
             target.storeBytes(of: word.littleEndian, toByteOffset: place, as: UInt16.self)
             rest = next
@@ -36,7 +36,7 @@ enum IntegerText {
     /// Decimal digits of the value; 1 for zero.
     static func count(_ value: UInt64) -> Int {
         // floor(log10) from the bit length, corrected by one comparison.
-        let guess = (64 - (value | 1).leadingZeroBitCount) * 1233 >> 12
+        let guess = ((64 - (value | 1).leadingZeroBitCount) * 1233) >> 12
         return guess + (value >= powers.withUnsafeBufferPointer { $0[guess] } ? 1 : 0)
     }
 
