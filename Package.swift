@@ -91,20 +91,11 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             path: "Tests/TestSupport"),
-        .executableTarget(
-            name: "event-writer-probe", dependencies: ["EventModel", "EventWriting"],
-            path: "Tests/Programs/event-writer-probe"),
-        .executableTarget(
-            name: "benchmark-append", dependencies: ["CAllocationCount", "EventModel", "EventWriting"],
-            path: "Tests/Benchmarks/append"),
-        .target(name: "CAllocationCount", path: "Tests/Programs/CAllocationCount"),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "TestSupport"]),
         .testTarget(name: "DurableIOTests", dependencies: ["DurableIO", "TestSupport"]),
         .testTarget(name: "ServiceSupportTests", dependencies: ["ServiceSupport", "TestSupport"]),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", "TestSupport"]),
-        .testTarget(
-            name: "EventWritingTests",
-            dependencies: ["EventModel", "EventWriting", "TestSupport", "event-writer-probe"]),
+        .testTarget(name: "EventWritingTests", dependencies: ["EventModel", "EventWriting", "TestSupport"]),
         .testTarget(
             name: "EventSegmentsTests",
             dependencies: ["Compression", "DurableIO", "EventModel", "EventSegments", "TestSupport"]),
@@ -140,7 +131,7 @@ let package = Package(
     cxxLanguageStandard: .cxx17
 )
 
-for target in package.targets where target.type != .system && !["CAllocationCount", "CSimdJSON"].contains(target.name) {
+for target in package.targets where target.type != .system && target.name != "CSimdJSON" {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),

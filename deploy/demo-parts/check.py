@@ -1,0 +1,120 @@
+"""The demo's cross-check: DuckDB reads the bucket's objects, and nothing else, and must find what PostgreSQL's views say:
+requests, errors, classes, and each numeric feature's mean and standard deviation, by model and hour."""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import botocore.config
+import botocore.session
+import duckdb
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--endpoint", required=True)
+parser.add_argument("--bucket", required=True)
+parser.add_argument("--prefix", default="")
+parser.add_argument("--postgres", required=True, help="URI; the credentials for S3 come from AWS_... variables")
+arguments = parser.parse_args()
+
+scratch = tempfile.TemporaryDirectory()
+objects = pathlib.Path(scratch.name) / "objects"
+client = botocore.session.get_session().create_client(
+    "s3", endpoint_url=arguments.endpoint, region_name=os.environ.get("AWS_REGION", "us-east-1"),
+    config=botocore.config.Config(s3={"addressing_style": "path"}))
+prefix = f"{arguments.prefix}/events/" if arguments.prefix else "events/"
+count = 0
+for page in client.get_paginator("list_objects_v2").paginate(Bucket=arguments.bucket, Prefix=prefix):
+    for entry in page.get("Contents", []):
+        path = objects / entry["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(client.get_object(Bucket=arguments.bucket, Key=entry["Key"])["Body"].read())
+        count += 1
+if count == 0:
+    sys.exit(f"check: the bucket {arguments.bucket} has no objects under {prefix}")
+
+database = duckdb.connect()
+database.execute("SET TimeZone = 'UTC'")
+# One object holds lines of both services: each line as JSON, told apart by its fields. A line that is no JSON object, or
+# no prediction, is none here.
+database.execute("""
+CREATE TABLE line AS SELECT json FROM read_ndjson_objects($files, compression = 'zstd', ignore_errors = true);
+
+CREATE TABLE prediction AS
+SELECT json->>'model_name' AS model, date_trunc('hour', (json->>'time')::TIMESTAMP) AS hour,
+       coalesce(json->>'status', 'ok') <> 'ok' AS failed, json->>'prediction' AS class, json->'features' AS features
+FROM line WHERE json->>'type' = 'prediction' AND (json->>'schema')::INTEGER = 1
+UNION ALL
+SELECT 'fraud', date_trunc('hour', (json->>'ts')::TIMESTAMP), false, json->'out'->>'class', json->'input'
+FROM line WHERE json->>'type' IS NULL AND json->>'ver' IS NOT NULL;
+
+CREATE VIEW feature AS
+SELECT model, hour, name, count(value) AS n, avg(value) AS mean, stddev_samp(value) AS std
+FROM (SELECT model, hour, unnest(json_keys(features)) AS name,
+             CASE WHEN json_type(features, '$.' || name) IN ('DOUBLE', 'BIGINT', 'UBIGINT')
+                  THEN (features->>name)::DOUBLE END AS value
+      FROM prediction WHERE NOT failed)
+WHERE value IS NOT NULL GROUP BY ALL;
+""", {"files": str(objects / "**/*.jsonl.zst")})
+
+
+def postgres(query):
+    """The rows of a query, as the role of dashboards."""
+    command = f"SET TIME ZONE 'UTC'; SET ROLE nadi_reader; COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER)"
+    path = pathlib.Path(scratch.name) / "answer.csv"
+    with path.open("wb") as file:
+        subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", arguments.postgres, "-c", command], check=True, stdout=file)
+    return database.execute(f"SELECT * FROM read_csv('{path}', header = true, auto_detect = true)").fetchall()
+
+
+def compare(what, theirs, ours):
+    """Both sides as dictionaries by model, hour and name; counts equal, numbers to 1e-9 of their size."""
+    left = {tuple(map(str, row[:3])): row[3:] for row in database.execute(theirs).fetchall()}
+    right = {tuple(map(str, row[:3])): row[3:] for row in postgres(ours)}
+    wrong = []
+    for key in sorted(left.keys() | right.keys()):
+        a, b = left.get(key), right.get(key)
+        if a is None or b is None or any(not same(x, y) for x, y in zip(a, b)):
+            wrong.append(f"    {' '.join(key)}: DuckDB {a}, PostgreSQL {b}")
+    if wrong or not left:
+        print(f"check: {what} differ in {len(wrong)} of {len(left)} places", *wrong[:10], sep="\n")
+        return False
+    print(f"check: {what} are the same in all {len(left)} places")
+    return True
+
+
+def same(a, b):
+    if a is None or b is None:
+        return a is None and b is None
+    return a == b or abs(float(a) - float(b)) <= 1e-9 * max(1.0, abs(float(a)))
+
+
+HOUR = "bucket_start AT TIME ZONE 'UTC'"
+agree = compare(
+    "requests and errors",
+    "SELECT model, hour, '-', count(*), count(*) FILTER (WHERE failed) FROM prediction GROUP BY ALL",
+    f"SELECT model_name, {HOUR}, '-', sum(request_count), sum(error_count) FROM nadi.request_hour "
+    "WHERE slice_key = 'all' GROUP BY 1, 2")
+agree &= compare(
+    "classes",
+    "SELECT model, hour, class, count(*) FROM prediction WHERE NOT failed AND class IS NOT NULL GROUP BY ALL",
+    f"SELECT model_name, {HOUR}, class_name, sum(prediction_count) FROM nadi.class_hour "
+    "WHERE slice_key = 'all' GROUP BY 1, 2, 3")
+# Versions are added up as a pooled mean and deviation: the views give each series' own.
+agree &= compare(
+    "features' counts, means and standard deviations",
+    "SELECT model, hour, name, n, mean, std FROM feature",
+    f"""SELECT model_name, hour, feature_name, sum(n)::bigint, sum(n * mean) / sum(n),
+               CASE WHEN sum(n) > 1 THEN sqrt((sum((n - 1) * coalesce(std, 0) ^ 2) + sum(n * (mean - centre) ^ 2)) / (sum(n) - 1)) END
+        FROM (SELECT model_name, {HOUR} AS hour, feature_name, numeric_count AS n, mean_value AS mean,
+                     standard_deviation AS std,
+                     sum(numeric_count * mean_value) OVER w / sum(numeric_count) OVER w AS centre
+              FROM nadi.feature_hour
+              WHERE slice_key = 'all' AND feature_role = 'feature' AND numeric_count > 0
+              WINDOW w AS (PARTITION BY model_name, bucket_start, feature_name)) AS s
+        GROUP BY 1, 2, 3""")
+if not agree:
+    sys.exit("check: DuckDB and PostgreSQL do not agree")
+print(f"DuckDB agrees, from the {count} objects of the bucket alone")

@@ -1,0 +1,72 @@
+-- What the demo prints from PostgreSQL, as the role of dashboards. Variables: first, last (the hours of traffic), change
+-- (when the petals began to be measured wrongly; empty if never).
+\set QUIET on
+\pset footer off
+\pset null '-'
+\pset linestyle unicode
+\pset border 1
+SET TIME ZONE 'UTC';
+SET ROLE nadi_reader;
+
+\echo
+\echo '-- Complete until'
+SELECT complete_until, silent_hosts, oldest_waiting FROM nadi.complete_until;
+
+\echo '-- Is it up? Requests, errors and p95 by hour, model iris'
+SELECT to_char(r.bucket_start, 'MM-DD HH24:MI') AS hour, r.request_count AS requests, r.error_count AS errors,
+       round((100 * r.error_rate)::numeric, 1) AS "errors %", round((1000 * q.p95_seconds)::numeric, 2) AS "p95 ms"
+FROM nadi.requests('iris', :'first', :'last', interval '1 hour') AS r
+LEFT JOIN nadi.latency_quantiles('iris', :'first', :'last', interval '1 hour') AS q USING (bucket_start)
+ORDER BY bucket_start;
+
+\echo '-- The same from a log that knows nothing of Nadi, model fraud'
+SELECT to_char(r.bucket_start, 'MM-DD HH24:MI') AS hour, r.request_count AS requests, r.error_count AS errors,
+       round((1000 * q.p95_seconds)::numeric, 2) AS "p95 ms"
+FROM nadi.requests('fraud', :'first', :'last', interval '1 hour') AS r
+LEFT JOIN nadi.latency_quantiles('fraud', :'first', :'last', interval '1 hour') AS q USING (bucket_start)
+ORDER BY bucket_start;
+
+\echo '-- Is its input still what it was? Class mix by hour, model iris'
+SELECT to_char(bucket_start, 'MM-DD HH24:MI') AS hour,
+       sum(prediction_count) FILTER (WHERE class_name = 'setosa') AS setosa,
+       sum(prediction_count) FILTER (WHERE class_name = 'versicolor') AS versicolor,
+       sum(prediction_count) FILTER (WHERE class_name = 'virginica') AS virginica,
+       round((100 * max(class_share) FILTER (WHERE class_name = 'virginica'))::numeric, 1) AS "virginica %"
+FROM nadi.class_mix('iris', :'first', :'last', interval '1 hour')
+GROUP BY bucket_start ORDER BY bucket_start;
+
+SELECT :'change' <> '' AS changes,
+       date_trunc('hour', nullif(:'change', '')::timestamptz) AS before_until,
+       date_trunc('hour', nullif(:'change', '')::timestamptz + interval '59 minutes 59.999 seconds') AS after_from \gset
+\if :changes
+SELECT :'before_until'::timestamptz > :'first'::timestamptz AND :'after_from'::timestamptz < :'last'::timestamptz AS comparable \gset
+\else
+\set comparable off
+\endif
+\if :comparable
+\echo '-- Petal length before and after the change (whole hours; the hour of the change is in neither)'
+SELECT period, to_char(starts, 'HH24:MI') || '-' || to_char(ends, 'HH24:MI') AS hours, s.numeric_count AS n,
+       round(s.mean_value::numeric, 3) AS mean, round(s.standard_deviation::numeric, 3) AS std,
+       round(s.minimum_value::numeric, 2) AS min, round(s.maximum_value::numeric, 2) AS max, s.missing_count AS missing
+FROM (VALUES ('before', :'first'::timestamptz, :'before_until'::timestamptz),
+             ('after', :'after_from'::timestamptz, :'last'::timestamptz)) AS p (period, starts, ends)
+CROSS JOIN LATERAL nadi.feature_statistics('iris', starts, ends, ARRAY['petal_length']) AS s
+ORDER BY starts;
+
+\echo '-- Drift of all features between the two'
+SELECT feature_name AS feature, first_count AS "n before", second_count AS "n after", round(psi::numeric, 3) AS psi,
+       round(psi_noise::numeric, 3) AS noise, round(ks::numeric, 3) AS ks, drift_state AS state, reason
+FROM nadi.drift_between('iris', :'first', :'before_until', :'after_from', :'last')
+ORDER BY psi DESC NULLS LAST;
+\else
+\echo '-- Petal length: no whole hours on both sides of a change, so nothing is compared'
+\echo
+\endif
+
+\echo '-- Is it still right? Accuracy by hour, and how many labels have come'
+SELECT to_char(bucket_start, 'MM-DD HH24:MI') AS hour, prediction_count AS predictions, labelled_count AS labels,
+       round((100 * label_coverage)::numeric, 1) AS "coverage %", round((100 * accuracy)::numeric, 1) AS "accuracy %",
+       '[' || round((100 * accuracy_lower)::numeric, 1) || ', ' || round((100 * accuracy_upper)::numeric, 1) || ']' AS "95 %",
+       quality_state AS state
+FROM nadi.accuracy('iris', :'first', :'last', interval '1 hour')
+ORDER BY bucket_start;
