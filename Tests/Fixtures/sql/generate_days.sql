@@ -1,0 +1,184 @@
+-- Thirty days (UTC, ending with today) of 10 models x 20 features, written straight into nadi_store: for tests and timing.
+-- For a freshly migrated, empty database only: model numbers are taken for keys.
+-- Repeatable: every random number is a hash of what it stands for. model-3 drifts halfway, model-5 has an empty version,
+-- model-7 a quote in its name, model-10 is a regression; the others are multiclass (odd) and binary (even).
+
+CREATE FUNCTION pg_temp.noise(key text) RETURNS float8 LANGUAGE sql IMMUTABLE
+RETURN (hashtextextended(key, 20261123) & 1048575) / 1048575.0::float8;
+
+CREATE TEMPORARY TABLE span AS
+SELECT date_trunc('day', now(), 'UTC') - interval '29 days' AS first, date_trunc('hour', now(), 'UTC') AS last;
+
+INSERT INTO nadi_store.model (model_name)
+SELECT CASE WHEN m = 7 THEN 'model-7 o''clock' ELSE 'model-' || m END FROM generate_series(1, 10) m ORDER BY m;
+INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
+SELECT m.model_id, 'v1', 'champion', 'production', 'all', 'all' FROM nadi_store.model m ORDER BY 1;
+INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
+SELECT m.model_id, v.version, v.variant, v.environment, 'all', 'all'
+FROM nadi_store.model m, (VALUES ('v2', 'champion', 'production'), ('v2', 'shadow', 'staging')) AS v(version, variant, environment)
+WHERE m.model_name IN ('model-1', 'model-5') ORDER BY 1, 2, 3;
+INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
+SELECT m.model_id, 'v1', 'champion', 'production', 'country', c
+FROM nadi_store.model m, unnest(ARRAY['de', 'fr', 'missing']) c WHERE m.model_name IN ('model-1', 'model-2') ORDER BY 1, 6;
+
+INSERT INTO nadi_store.feature (model_id, role, feature_name)
+SELECT m.model_id, 'feature', 'feature_' || lpad(f::text, 2, '0') FROM nadi_store.model m, generate_series(1, 20) f ORDER BY 1, 3;
+INSERT INTO nadi_store.feature (model_id, role, feature_name) SELECT model_id, 'prediction', 'prediction' FROM nadi_store.model ORDER BY 1;
+INSERT INTO nadi_store.category (feature_id, value)
+SELECT feature_id, 'value ' || c FROM nadi_store.feature, generate_series(1, 6) c WHERE role = 'feature' AND right(feature_name, 2)::int > 16 ORDER BY 1, 2;
+INSERT INTO nadi_store.category (feature_id, value)
+SELECT f.feature_id, CASE WHEN f.model_id % 2 = 1 THEN 'class ' || c ELSE CASE c WHEN 1 THEN 'false' ELSE 'true' END END
+FROM nadi_store.feature f, generate_series(1, 3) c
+WHERE f.role = 'prediction' AND f.feature_id NOT IN (SELECT max(feature_id) FROM nadi_store.feature WHERE role = 'prediction')
+  AND (f.model_id % 2 = 1 OR c < 3) ORDER BY 1, 2;
+
+-- Shapes: for each feature number and each of 8 variants log bins around a centre, with bell-shaped weights.
+CREATE TEMPORARY TABLE shape AS
+SELECT f, v, 40000 + 35 * (f % 7) + s.shift AS centre,
+       array_agg(40000 + 35 * (f % 7) + s.shift + k ORDER BY k) AS bins,
+       array_agg(greatest(1, round(400 * exp(-k * k / 200.0::float8) * (0.8 + 0.4 * pg_temp.noise(f || ' ' || v || ' ' || k))))::bigint ORDER BY k) AS counts
+FROM generate_series(1, 20) f, generate_series(0, 8) v, generate_series(-30, 30) k,
+     LATERAL (SELECT CASE WHEN v = 8 THEN 12 ELSE 0 END AS shift) s
+GROUP BY 1, 2, 3;
+CREATE TEMPORARY TABLE shape_total AS
+SELECT f, v, centre, bins, counts, (SELECT sum(c) FROM unnest(counts) c)::bigint AS n FROM shape;
+
+-- Requests: a daily wave, a few errors, latency around 20 ms.
+CREATE TEMPORARY TABLE traffic AS
+SELECT s.series_id, s.model_id, s.slice_key, s.slice_value, s.environment, h.hour, (extract(epoch FROM h.hour) / 3600)::bigint AS number,
+       CASE s.slice_value WHEN 'de' THEN 0.5 WHEN 'fr' THEN 0.3 WHEN 'missing' THEN 0.2 ELSE 1 END AS part
+FROM nadi_store.series s CROSS JOIN span CROSS JOIN LATERAL generate_series(span.first, span.last, interval '1 hour') AS h(hour)
+WHERE NOT (s.model_version = 'v2' AND s.model_id = 5 AND s.model_variant = 'champion');
+
+INSERT INTO nadi_store.request_hour
+SELECT t.series_id, t.hour, t.requests, t.requests, e.errors, e.errors, x.n, x.n * 0.02, x.bins, x.counts
+FROM (SELECT t.*, round(t.part * 9000 * (1 + 0.4 * sin(2 * pi() * (t.number % 24) / 24)))::bigint AS requests FROM traffic t) t
+CROSS JOIN LATERAL (SELECT round(t.requests * (0.002 + CASE WHEN t.model_id = 2 AND t.number % 100 = 0 THEN 0.1 ELSE 0 END))::bigint AS errors) e
+CROSS JOIN LATERAL (
+    SELECT array_agg(b - 198 - 35 * (s.f % 7) ORDER BY b) AS bins, array_agg(c ORDER BY b) AS counts, sum(c)::bigint AS n
+    FROM shape_total s, unnest(s.bins, s.counts) AS u(b, c) WHERE s.f = t.model_id AND s.v = t.number % 8) x;
+INSERT INTO nadi_store.request_day
+SELECT b.series_id, b.day, sum(b.requests), sum(b.predictions), sum(b.errors), sum(b.failed), sum(b.timed), sum(b.latency), x.bins, x.counts
+FROM (SELECT series_id, date_trunc('day', hour, 'UTC') AS day, sum(requests) AS requests, sum(predictions) AS predictions, sum(errors) AS errors,
+             sum(failed_predictions) AS failed, sum(latency_count) AS timed, sum(latency_sum) AS latency
+      FROM nadi_store.request_hour GROUP BY 1, 2) b
+CROSS JOIN LATERAL (
+    SELECT array_agg(y.code ORDER BY y.code) AS bins, array_agg(y.n ORDER BY y.code) AS counts
+    FROM (SELECT u.code, sum(u.n)::bigint AS n FROM nadi_store.request_hour h, unnest(h.latency_bins, h.latency_counts) AS u(code, n)
+          WHERE h.series_id = b.series_id AND h.hour >= b.day AND h.hour < b.day + interval '1 day' GROUP BY 1) y) x
+GROUP BY b.series_id, b.day, x.bins, x.counts;
+
+SELECT nadi_store.ensure_partition('request_minute', d::date) FROM span, generate_series(span.last - interval '1 day', span.last, interval '1 day') d;
+SELECT nadi_store.ensure_partition('resource_minute', d::date) FROM span, generate_series(span.last - interval '1 day', span.last, interval '1 day') d;
+INSERT INTO nadi_store.request_minute
+SELECT r.series_id, r.hour + m * interval '1 minute', r.requests / 60, r.predictions / 60, r.errors / 60, r.failed_predictions / 60,
+       r.latency_count, r.latency_sum, r.latency_bins, r.latency_counts
+FROM nadi_store.request_hour r, span, generate_series(0, 59) m
+WHERE r.hour >= date_trunc('day', span.last, 'UTC') AND r.hour + m * interval '1 minute' <= now();
+
+-- Features: 1 to 16 numbers, 17 to 20 categories, then the prediction. Slices of a tag have no log bins.
+CREATE TEMPORARY TABLE plan AS
+SELECT t.series_id, f.feature_id, f.role, t.slice_key, t.hour, t.number, r.predictions - r.failed_predictions AS n,
+       CASE WHEN f.role = 'prediction' THEN 20 ELSE right(f.feature_name, 2)::int END AS f,
+       CASE WHEN t.model_id = 3 AND right(f.feature_name, 2) IN ('01', '17') AND t.hour >= span.first + interval '15 days' THEN 8
+            ELSE (t.number + f.feature_id) % 8 END AS v,
+       f.role = 'feature' AND right(f.feature_name, 2)::int <= 16 OR f.role = 'prediction' AND t.model_id = 10 AS is_number
+FROM traffic t JOIN nadi_store.request_hour r USING (series_id, hour) JOIN nadi_store.feature f ON f.model_id = t.model_id CROSS JOIN span;
+
+CREATE TEMPORARY TABLE categories AS
+SELECT feature_id, array_agg(category_id ORDER BY category_id) AS ids FROM nadi_store.category GROUP BY 1;
+
+INSERT INTO nadi_store.feature_hour
+SELECT p.series_id, p.feature_id, p.hour, 0, CASE WHEN p.is_number THEN s.n ELSE 0 END,
+       CASE WHEN p.is_number THEN 0 ELSE (SELECT sum(c) FROM unnest(k.counts) c) END, round(p.n * 0.01), 0,
+       CASE WHEN p.is_number THEN nadi_store.bin_value(s.centre) * (1 + 0.001 * (s.v - 4)) ELSE 0 END, 0,
+       CASE WHEN p.is_number THEN s.n * (0.2 * nadi_store.bin_value(s.centre)) ^ 2 ELSE 0 END,
+       CASE WHEN p.is_number THEN nadi_store.bin_lower(s.bins[1]) END, CASE WHEN p.is_number THEN nadi_store.bin_upper(s.bins[61]) END,
+       CASE WHEN p.is_number AND p.slice_key = 'all' THEN s.bins ELSE '{}' END,
+       CASE WHEN p.is_number AND p.slice_key = 'all' THEN s.counts ELSE '{}' END,
+       CASE WHEN p.is_number THEN '{}' ELSE c.ids END, CASE WHEN p.is_number THEN '{}' ELSE k.counts END, 0, NULL
+FROM plan p JOIN shape_total s ON s.f = p.f AND s.v = p.v
+LEFT JOIN categories c USING (feature_id)
+LEFT JOIN LATERAL (
+    SELECT (ARRAY[4000 + 40 * p.v, 2500 - 20 * p.v, 1000, 500, 300, CASE WHEN p.v = 8 THEN 3000 ELSE 100 END])[1:cardinality(c.ids)]::bigint[] AS counts) k ON true;
+
+-- Days: the variant of a day's middle hour, twenty-four times as many, which is plausible, not equal to the sum of hours.
+INSERT INTO nadi_store.feature_day
+SELECT h.series_id, h.feature_id, date_trunc('day', h.hour, 'UTC'), 0, h.numeric_count * 24, h.categorical_count * 24, h.null_count * 24, 0,
+       h.mean_high, h.mean_low, h.m2 * 24, h.minimum, h.maximum, h.log_bins, (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(h.log_counts) c),
+       h.category_ids, (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(h.category_counts) c), 0, NULL
+FROM nadi_store.feature_hour h WHERE extract(hour FROM h.hour AT TIME ZONE 'UTC') = 0;
+
+-- Scores and outcomes; labels take about three days to come in.
+INSERT INTO nadi_store.score_hour
+SELECT t.series_id, 0, t.hour, x.bins, x.counts, x.sums, x.counts, x.sums
+FROM traffic t CROSS JOIN LATERAL (
+    SELECT array_agg(e.bin ORDER BY e.bin) AS bins, array_agg((20 + 4 * (e.bin % 10))::bigint ORDER BY e.bin) AS counts,
+           array_agg((20 + 4 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums
+    FROM nadi_store.score_edge e WHERE (e.bin + t.number) % 3 = 0) x
+WHERE t.model_id <> 10;
+INSERT INTO nadi_store.score_day
+SELECT series_id, 0, date_trunc('day', hour, 'UTC'), bins, counts, sums, positive_counts, positive_sums
+FROM nadi_store.score_hour WHERE extract(hour FROM hour AT TIME ZONE 'UTC') = 0;
+
+CREATE TEMPORARY TABLE labels AS
+SELECT r.series_id, r.hour, r.predictions - r.failed_predictions AS n, t.model_id,
+       least(0.9, extract(epoch FROM now() - r.hour) / 86400 / 4) AS coverage, t.number
+FROM nadi_store.request_hour r JOIN traffic t USING (series_id, hour);
+INSERT INTO nadi_store.outcome_hour
+SELECT l.series_id, l.hour, x.labelled, CASE WHEN l.model_id = 10 THEN 0 ELSE x.labelled END,
+       CASE WHEN l.model_id = 10 THEN 0 ELSE round(x.labelled * (0.93 - 0.01 * (l.number % 5))) END,
+       CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[2], c.ids[1], c.ids[2]] END,
+       CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[1], c.ids[2], c.ids[2]] END,
+       CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[x.labelled / 2, x.labelled / 20, x.labelled / 20, x.labelled / 4] END,
+       '{40,120}', ARRAY[x.labelled / 2, x.labelled / 2], ARRAY[x.labelled * 0.1, x.labelled * 0.4], ARRAY[x.labelled * 0.12, x.labelled * 0.38],
+       ARRAY[x.labelled * 0.05, x.labelled * 0.3], ARRAY[x.labelled * 0.05, x.labelled * 0.3],
+       x.labelled, x.labelled * 0.3, CASE WHEN l.model_id = 10 THEN x.labelled ELSE 0 END, x.labelled * 0.1, x.labelled * 0.5, x.labelled * 0.6,
+       x.labelled, x.labelled * 90000, '{40560,40577,40600}', ARRAY[x.labelled / 3, x.labelled / 3, x.labelled / 3]
+FROM labels l LEFT JOIN nadi_store.feature f ON f.model_id = l.model_id AND f.role = 'prediction' LEFT JOIN categories c USING (feature_id)
+CROSS JOIN LATERAL (SELECT round(l.n * l.coverage)::bigint AS labelled) x WHERE x.labelled > 0;
+INSERT INTO nadi_store.outcome_day
+SELECT series_id, date_trunc('day', hour, 'UTC'), labelled * 24, classified * 24, correct * 24, confusion_predicted, confusion_labels,
+       (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(confusion_counts) c), score_bins, (SELECT array_agg(c * 24) FROM unnest(score_counts) c),
+       (SELECT array_agg(c * 24) FROM unnest(score_sum_y) c), (SELECT array_agg(c * 24) FROM unnest(score_sum_p) c),
+       (SELECT array_agg(c * 24) FROM unnest(score_sum_p2) c), (SELECT array_agg(c * 24) FROM unnest(score_sum_py) c),
+       log_loss_count * 24, log_loss_sum * 24, error_count * 24, error_sum * 24, error_abs_sum * 24, error_square_sum * 24,
+       delay_count * 24, delay_sum * 24, delay_bins, (SELECT array_agg(c * 24) FROM unnest(delay_counts) c)
+FROM nadi_store.outcome_hour WHERE extract(hour FROM hour AT TIME ZONE 'UTC') = 0;
+
+-- Resources, deployments, and the pipeline itself: a running host, one that ended, one gone silent.
+INSERT INTO nadi_store.resource (service, instance, environment, device)
+SELECT 'service-' || s, 'host-' || s || '-1', 'production', d FROM generate_series(1, 3) s, unnest(ARRAY['', 'gpu0']) d ORDER BY 1, 4;
+INSERT INTO nadi_store.resource_hour
+SELECT r.resource_id, m.measure, h, 240, 240 * m.level * (0.8 + 0.2 * sin(extract(epoch FROM h) / 10000)), m.level * 1.3
+FROM nadi_store.resource r, span, generate_series(span.first, span.last, interval '1 hour') h,
+     (VALUES ('cpu_utilization_ratio', 0.4::float8, ''), ('memory_rss_bytes', 6e8, ''), ('samples', 1, ''),
+             ('utilization_ratio', 0.7, 'gpu0'), ('memory_used_bytes', 9e9, 'gpu0')) AS m(measure, level, device)
+WHERE m.device = r.device;
+INSERT INTO nadi_store.resource_minute
+SELECT h.resource_id, h.measure, h.hour + k * interval '1 minute', 4, h.sum / 60, h.maximum
+FROM nadi_store.resource_hour h, span, generate_series(0, 59) k
+WHERE h.hour >= date_trunc('day', span.last, 'UTC') AND h.hour + k * interval '1 minute' <= now();
+
+INSERT INTO nadi_store.host (host, reported_at, state, shipper_version, unshipped_segments, unshipped_lines, unshipped_bytes, oldest_unshipped_at, last_upload_at) VALUES
+    ('host-1', now() - interval '20 s', 'running', '0.1.0', 1, 812, 300000, now() - interval '35 s', now() - interval '30 s'),
+    ('host-2', now() - interval '3 days', 'ended', '0.1.0', 0, 0, 0, NULL, now() - interval '3 days'),
+    ('host-3', now() - interval '5 hours', 'running', '0.1.0', 4, 9000, 4000000, now() - interval '5 hours', now() - interval '5 hours');
+INSERT INTO nadi_store.writer (writer, host_id, appended, written, reported_at)
+SELECT h.host || '-' || md5(h.host || w), h.host_id, 100000, 99990, h.reported_at FROM nadi_store.host h, generate_series(1, 4) w;
+INSERT INTO nadi_store.object (object_key, host_id, sealed_at, size_bytes, etag, state, lines, loaded_at)
+SELECT 'prefix/events/' || h.host || '/' || k, h.host_id, span.first + k * interval '30 minutes', 8000000, md5(k::text),
+       CASE WHEN h.host = 'host-1' AND span.first + k * interval '30 minutes' > now() THEN 'claimed' ELSE 'loaded' END, 30000,
+       span.first + k * interval '30 minutes' + interval '40 s'
+FROM nadi_store.host h, span, generate_series(1, 1200) k WHERE span.first + k * interval '30 minutes' < now();
+INSERT INTO nadi_store.segment (object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state, loaded_lines, rejected_lines)
+SELECT o.object_id, w.writer_id, o.object_id, o.sealed_at, o.lines, o.lines * 330, sha256(o.object_key::bytea), 'loaded', o.lines - 3, 3
+FROM nadi_store.object o JOIN LATERAL (SELECT min(writer_id) AS writer_id FROM nadi_store.writer w WHERE w.host_id = o.host_id) w ON true;
+INSERT INTO nadi_store.segment_hour SELECT segment_id, date_trunc('hour', sealed_at, 'UTC'), 'prediction', loaded_lines FROM nadi_store.segment;
+INSERT INTO nadi_store.segment_reject SELECT segment_id, (ARRAY['invalid_json', 'missing_field', 'wrong_type'])[1 + segment_id % 3], 3 FROM nadi_store.segment;
+INSERT INTO nadi_store.load_run (owner, version, started_at, finished_at, state, objects, lines)
+SELECT 'warehouse', '0.1.0', now() - k * interval '15 s', now() - k * interval '15 s' + interval '3 s', 'succeeded', 2, 60000 FROM generate_series(1, 200) k;
+INSERT INTO nadi_store.deployment
+SELECT s.segment_id, 1, s.sealed_at, m.model_id, 'v2', 'v1', 'deploy', 'ci', 'production'
+FROM nadi_store.model m JOIN nadi_store.segment s ON s.segment_id = m.model_id * 100;
+ANALYZE;
