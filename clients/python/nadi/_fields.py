@@ -7,7 +7,7 @@ Every function raises ``ValueError`` or ``TypeError`` with the field's name, the
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Iterable, Mapping, Optional, Set
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
 
 from ._encode import plain
 from ._identity import milliseconds, rfc3339
@@ -224,11 +224,47 @@ def answer(value: Any) -> Any:
     return result
 
 
-def gpus(value: Any) -> Any:
+def gpus(value: Any) -> List[Dict[str, Any]]:
     """Each GPU's use: mappings with at least ``index``."""
-    result = plain(list(value))
-    if not all(isinstance(gpu, dict) and isinstance(gpu.get("index"), int) for gpu in result):
-        raise TypeError("gpus is not a list of mappings with an index each")
+    result = []
+    for gpu in value:
+        if not isinstance(gpu, Mapping) or gpu.get("index") is None:
+            raise TypeError("gpus is not a list of mappings with an index each")
+        fields: Dict[str, Any] = {}
+        for key, item in gpu.items():
+            if key in ("index", "memory_used_bytes", "memory_limit_bytes"):
+                fields[key] = None if item is None else count(f"gpus.{key}", item)
+            elif key in ("utilization_ratio", "power_watts"):
+                fields[key] = None if item is None else seconds(f"gpus.{key}", item)
+            elif key == "temperature_celsius":
+                fields[key] = None if item is None else number(f"gpus.{key}", item)
+            else:
+                fields[key] = plain(item)
+        result.append(fields)
+    if len(result) > 64:
+        raise ValueError(f"gpus has {len(result)} entries; give at most 64")
+    return result
+
+
+_GENAI_TEXT = ("provider", "request_model", "response_model", "finish_reason")
+_GENAI_COUNTS = ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
+
+
+def genai(value: Mapping[str, Any]) -> Dict[str, Any]:
+    """Facts about a generated answer; names that the schema does not know pass as they are."""
+    result: Dict[str, Any] = {}
+    for key, item in value.items():
+        if item is None:
+            continue
+        if key in _GENAI_TEXT:
+            item = name(f"genai.{key}", item)
+        elif key in _GENAI_COUNTS:
+            item = count(f"genai.{key}", item)
+        elif key == "time_to_first_chunk_seconds":
+            item = seconds(f"genai.{key}", item)
+        elif key == "cost_usd":
+            item = number(f"genai.{key}", item)
+        result[key] = item
     return result
 
 
@@ -255,11 +291,15 @@ def others(known: Dict[str, str], given: Dict[str, Any], fields: Dict[str, Any])
             fields[field] = seconds(field, value)
         elif kind is _COUNT:
             fields[field] = count(field, value)
+            if field == "http_status_code" and not 100 <= (fields[field] or 100) <= 599:
+                raise ValueError(f"http_status_code is {fields[field]}; give 100 to 599")
         elif kind is _TIME:
             fields[field] = rfc3339(milliseconds(value))
         else:
             if not isinstance(value, Mapping):
                 raise TypeError(f"{field} is {type(value).__name__}, not a mapping")
+            if field == "genai":
+                value = genai(value)
             fields[field] = {**fields.get(field, {}), **plain(dict(value))}
     return unknown
 

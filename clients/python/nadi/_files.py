@@ -184,8 +184,8 @@ class WriterFiles:
             self.check_place()
             if self.segment_fd < 0:
                 self._open_segment()
-        except OSError as error:
-            return 0, error
+        except OSError as failure:
+            return 0, failure
         done, error = self._append(lines)
         self.held.extend(lines[:done])
         return done, error

@@ -75,4 +75,4 @@ def uuid7_hex(ms: int, bits: int) -> str:
 
 def host_label(host: str) -> str:
     """``host`` as it stands in file names: ``[a-z0-9.-]``, at most 64 bytes, never empty."""
-    return _NOT_HOST.sub("-", host).lower()[:64] or "host"
+    return _NOT_HOST.sub("-", host).lower()[:64] or "unknown"

@@ -61,6 +61,12 @@ class EventWriter:
     :raises ValueError: for wrong settings. A directory that cannot be written is no error: it is logged and tried again.
     """
 
+    # Set anew in each process, by _begin_process.
+    _awake: bool
+    _buffered_bytes: int
+    _head: str
+    _lost: int
+
     def __init__(
         self,
         directory: Union[str, "os.PathLike[str]"],
@@ -369,16 +375,19 @@ class EventWriter:
         return {**self._counts.record(), "buffered": len(self._buffer) + len(self._pending)}
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Writes what was appended so far, now. True if all of it is with the kernel: no crash of this process can lose
-        it then. False if the disk refused or did not answer for ``timeout`` seconds."""
+        """Writes what was appended so far, now. True if every valid event since the last flush is with the kernel: no
+        crash of this process can lose it then. False if one was dropped since, if the disk refuses, or if it does not
+        answer for ``timeout`` seconds."""
         if not self._io.acquire(timeout=timeout):
             return False
         try:
-            before = sum(self._counts.dropped[reason] for reason in ("disk_full", "io_error"))
             self._drain()
             self._wake.set()  # the thread may have planned its next round before
-            after = sum(self._counts.dropped[reason] for reason in ("disk_full", "io_error"))
-            return not self._buffer and not self._pending and before == after
+            with self._lock:
+                # Without files the buffer was not even taken; with them, what is in it came after.
+                all_written = not self._pending and (self._files is not None or not self._buffer)
+                lost, self._lost = self._lost, 0
+            return all_written and lost == 0
         finally:
             self._io.release()
 
@@ -484,6 +493,7 @@ class EventWriter:
     def _drop(self, reason: str, explanation: str) -> None:
         with self._lock:
             self._counts.dropped[reason] += 1
+            self._lost += int(reason != "invalid")
             wake, self._awake = not self._awake, True
         if wake and not self._closed:
             self._start_thread()
@@ -508,6 +518,7 @@ class EventWriter:
         self._buffer: List[bytes] = []
         self._buffered_bytes = 0
         self._pending: List[bytes] = []  # taken from the buffer, not yet written
+        self._lost = 0  # valid events dropped since the last flush
         self._counts = Counts()
         self._files: Optional[WriterFiles] = None
         self._thread: Optional[threading.Thread] = None
@@ -516,7 +527,8 @@ class EventWriter:
         self._random_bits: Callable[[int], int] = random.Random(int.from_bytes(os.urandom(32), "big")).getrandbits
         self._sampler = ResourceSampler()
         source = f"{self._service}/{self._settings.host}-{os.getpid()}"
-        fields = {"source": source[:256], "service": self._service}
+        source = source.encode("utf-8")[-_fields.MAX_NAME_BYTES :].decode("utf-8", "ignore")
+        fields = {"source": source, "service": self._service}
         if self._environment is not None:
             fields["environment"] = self._environment
         self._head = "," + json_encoder()(fields).decode()[1:-1] + ","
@@ -548,10 +560,10 @@ class EventWriter:
                 _time.sleep(_GATHER_SECONDS)
             if self._closed:
                 return
-            if self._resource_seconds and _time.monotonic() >= next_resource:
-                next_resource = _time.monotonic() + self._resource_seconds
-                self.resource()
             try:
+                if self._resource_seconds and _time.monotonic() >= next_resource:
+                    next_resource = _time.monotonic() + self._resource_seconds
+                    self.resource()
                 with self._io:
                     if not self._closed:
                         self._work()
@@ -657,6 +669,7 @@ class EventWriter:
                     break
                 with self._lock:
                     self._counts.dropped[reason] += len(self._pending)
+                    self._lost += len(self._pending)
                 self._pending = []
                 self._complain(reason, f"{error}; events are dropped and counted")
             elif files.size >= self._seal_bytes and _time.monotonic() >= self._next_attempt:
@@ -747,7 +760,10 @@ def _close_with_process(writer: EventWriter) -> None:
 
 def _close_all() -> None:
     for writer in list(_writers):
-        writer.close()
+        try:
+            writer.close()
+        except Exception as error:  # one writer's trouble must not keep the others open
+            _log.warning("nadi: close: %s", error)
 
 
 def _before_fork() -> None:

@@ -129,9 +129,22 @@ def test_a_full_buffer_drops_and_counts(spool, monkeypatch):
             writer.prediction("iris", "1")
         assert time.monotonic() - begin < 1.0
         assert writer.counts["dropped"]["buffer_full"] == 15
+    assert not writer.flush()  # not all of them are there
+    assert writer.flush()
     writer.close()
     last = check_closed_writer(Spool(spool).segments)
     assert last["dropped"]["buffer_full"] == 15 and last["appended"] == 26
+
+
+def test_flush_gives_up_on_a_stalled_disk(spool):
+    writer = nadi.EventWriter(spool, service="s")
+    with writer._io:
+        writer.prediction("iris", "1")
+        begin = time.monotonic()
+        assert not writer.flush(timeout=0.1)
+        assert time.monotonic() - begin < 1.0
+    assert writer.flush()
+    writer.close()
 
 
 def test_block_waits_for_the_disk(spool):
