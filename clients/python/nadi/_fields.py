@@ -7,6 +7,7 @@ Every function raises ``ValueError`` or ``TypeError`` with the field's name, the
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
 
 from ._encode import plain
@@ -203,13 +204,13 @@ def scores(value: Any) -> Dict[str, Optional[float]]:
 
 
 def scalar(field: str, value: Any) -> Any:
-    """A number, text or boolean; numpy's scalars become these."""
-    if type(value) in _SCALARS:
+    """A number, text or boolean; numpy's scalars become these. None for a number that is not finite."""
+    if type(value) is str or type(value) is bool:
         return value
     result = plain(value)
     if isinstance(result, list) and len(result) == 1:
         result = result[0]
-    if result is None or isinstance(result, (list, dict)):
+    if isinstance(result, (list, dict)) or result is None and not isinstance(value, (int, float, Decimal)):
         raise TypeError(f"{field} is {type(value).__name__}, not a number, string or boolean")
     return result
 
@@ -290,9 +291,10 @@ def others(known: Dict[str, str], given: Dict[str, Any], fields: Dict[str, Any])
         elif kind is _SECONDS:
             fields[field] = seconds(field, value)
         elif kind is _COUNT:
-            fields[field] = count(field, value)
-            if field == "http_status_code" and not 100 <= (fields[field] or 100) <= 599:
-                raise ValueError(f"http_status_code is {fields[field]}; give 100 to 599")
+            whole = count(field, value)
+            if field == "http_status_code" and whole is not None and not 100 <= whole <= 599:
+                raise ValueError(f"http_status_code is {whole}; give 100 to 599")
+            fields[field] = whole
         elif kind is _TIME:
             fields[field] = rfc3339(milliseconds(value))
         else:

@@ -213,10 +213,7 @@ class EventWriter:
                 event["name"] = _fields.name("name", name)
             if label is not None:
                 label = _fields.scalar("label", label)
-                if isinstance(label, float) and label - label != 0:
-                    label = None
-                else:
-                    event["label"] = label
+                event["label"] = label
             if value is not None:
                 value = _fields.number("value", value)
                 event["value"] = value
