@@ -16,6 +16,9 @@ static inline CURLcode nadi_curl_setopt_write(CURL *handle, CURLoption option,
                                               size_t (*value)(char *, size_t, size_t, void *)) {
     return curl_easy_setopt(handle, option, value);
 }
+static inline CURLcode nadi_curl_setopt_seek(CURL *handle, CURLoption option, int (*value)(void *, curl_off_t, int)) {
+    return curl_easy_setopt(handle, option, value);
+}
 static inline CURLcode nadi_curl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }

@@ -19,8 +19,11 @@ package protocol ObjectStore: Sendable {
     ///   at or after its end, `tooLarge` if it is over the store's limit on one answer.
     func get(_ key: String, range: Range<Int>?) async throws -> [UInt8]
 
-    /// Objects whose keys begin with `prefix` and come after `startAfter`, ascending by the keys' UTF-8 bytes.
+    /// Objects whose keys begin with `prefix` and come after `startAfter`, in the store's order.
     ///
+    /// The order is always the same, but not the same for all: AWS, MinIO and `DirectoryStore` sort by the keys' UTF-8
+    /// bytes, SeaweedFS by their `/`-separated parts, which differs where a part is another's beginning (`web/x` comes
+    /// before `web-1/x` there, and after it by bytes). Who merges listings must sort.
     /// - Parameter limit: how many at most. A page is short of it only where the listing ends.
     func list(prefix: String, startAfter: String?, limit: Int) async throws -> ObjectPage
 
@@ -84,7 +87,7 @@ package struct ObjectInfo: Hashable, Sendable {
 
 /// A part of a listing.
 package struct ObjectPage: Hashable, Sendable {
-    /// Ascending by the keys' UTF-8 bytes.
+    /// In the store's order.
     package var objects: [ObjectInfo]
     /// Whether there are more: list again with `startAfter` set to the last key.
     package var isTruncated: Bool
@@ -102,7 +105,7 @@ extension ObjectStore {
         try await get(key, range: nil)
     }
 
-    /// Hands every object under a prefix to `body`, ascending, a page at a time: constant memory.
+    /// Hands every object under a prefix to `body`, in the store's order, a page at a time: constant memory.
     package func forEachObject(
         prefix: String, startAfter: String? = nil, pageSize: Int = 1000, _ body: (ObjectInfo) async throws -> Void
     ) async throws {

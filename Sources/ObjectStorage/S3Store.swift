@@ -1,0 +1,241 @@
+internal import DurableIO
+internal import Synchronization
+
+/// A bucket of an S3-compatible store: libcurl, signature V4 of our own, real payload hashes, one request per call
+/// (listings over 1,000 entries take more).
+///
+/// A missing bucket is told by every call but `head`, whose answers have no body: there it looks like a missing object.
+package final class S3Store: ObjectStore {
+    /// What is learnt while running.
+    private struct Learnt {
+        /// What to add to our clock to get the store's, seconds.
+        var clockOffset_s: Int64 = 0
+        var signingKey: (secret: String, day: String, key: [UInt8])?
+    }
+
+    private let endpoint: S3Endpoint
+    private let signer: SignatureV4
+    private let credentialsProvider: any CredentialsProvider
+    private let transport: HTTPTransport
+    private let http: HTTPSettings
+    private let maxObjectBytes: Int
+    private let learnt = Mutex(Learnt())
+
+    /// Connects to nothing yet.
+    ///
+    /// - Parameters:
+    ///   - endpoint: where the bucket is.
+    ///   - region: the region to sign for.
+    ///   - credentials: who we are.
+    ///   - http: limits of the connections.
+    ///   - maxObjectBytes: what `get` may return.
+    package init(
+        endpoint: S3Endpoint, region: String, credentials: any CredentialsProvider, http: HTTPSettings = HTTPSettings(),
+        maxObjectBytes: Int = 1 << 30
+    ) throws(StorageError) {
+        self.endpoint = endpoint
+        signer = SignatureV4(region: region)
+        credentialsProvider = credentials
+        self.http = http
+        self.maxObjectBytes = maxObjectBytes
+        transport = try HTTPTransport(http)
+    }
+
+    /// What is added to this host's clock when requests are signed, seconds: not 0 once the store has found it wrong.
+    package var clockOffset_s: Int64 { learnt.withLock { $0.clockOffset_s } }
+
+    package func put(_ key: String, _ body: [UInt8], _ options: PutOptions) async throws -> PutReceipt {
+        try StorageError.checkKey(key, operation: "PUT")
+        let sha256 = options.sha256 ?? SHA256.hash(body)
+        var call = Call(.put, key: key)
+        call.body = body
+        call.payloadHash = hex(sha256)
+        call.headers = [("content-type", options.contentType), ("x-amz-checksum-sha256", base64(sha256))]
+        if options.ifAbsent { call.headers.append(("if-none-match", "*")) }
+        let response: HTTPResponse
+        do {
+            response = try await perform(call)
+        } catch let error as StorageError where options.ifAbsent && error.kind == .preconditionFailed {
+            return PutReceipt(etag: nil, alreadyExisted: true)
+        }
+        try refuseErrorBody(response, call)
+        guard response["etag"] != nil || response.body.isEmpty else {
+            throw invalid(call, response, "the answer to the PUT is a page, and not a store's")
+        }
+        return PutReceipt(etag: response["etag"].map(unquoted), alreadyExisted: false)
+    }
+
+    package func head(_ key: String) async throws -> ObjectInfo? {
+        try StorageError.checkKey(key, operation: "HEAD")
+        var call = Call(.head, key: key)
+        call.headers = [("x-amz-checksum-mode", "ENABLED")]
+        let response: HTTPResponse
+        do {
+            response = try await perform(call)
+        } catch let error as StorageError where error.kind == .notFound {
+            return nil
+        }
+        guard let size = response["content-length"].flatMap({ Int($0) }), size >= 0 else {
+            throw invalid(call, response, "the answer does not say the object's size")
+        }
+        // A checksum of parts (`...-2`) says nothing about the whole.
+        let isWhole = response["x-amz-checksum-type"].map { $0 == "FULL_OBJECT" } ?? true
+        let sha256 = response["x-amz-checksum-sha256"].flatMap { bytes(base64: $0) }
+        return ObjectInfo(
+            key: key, size: size, etag: response["etag"].map(unquoted),
+            modified_ms: response["last-modified"].flatMap { CivilTime.seconds(http: $0) }.map { $0 * 1000 } ?? 0,
+            sha256: isWhole && sha256?.count == 32 ? sha256 : nil)
+    }
+
+    package func get(_ key: String, range: Range<Int>?) async throws -> [UInt8] {
+        try StorageError.checkKey(key, operation: "GET")
+        var call = Call(.get, key: key)
+        call.responseLimit = maxObjectBytes
+        if let range {
+            precondition(range.lowerBound >= 0, "a range must not begin before the object")
+            guard !range.isEmpty else { return [] }
+            call.headers = [("range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")]
+        }
+        let response = try await perform(call)
+        if response["etag"] == nil, response["last-modified"] == nil { try refuseErrorBody(response, call) }
+        guard let range else { return response.body }
+        if response.status == 206 {
+            guard response.body.count <= range.count, startOfRange(response).map({ $0 == range.lowerBound }) ?? true else {
+                throw invalid(call, response, "the answer is another range than was asked for")
+            }
+            return response.body
+        }
+        // A store that ignores ranges sends the whole object (some cut it to the range and still say 200).
+        if response.body.count <= range.count, range.lowerBound > 0 {
+            throw invalid(call, response, "the answer to a range is neither partial nor whole")
+        }
+        guard range.lowerBound < response.body.count else {
+            throw StorageError(
+                .rangeNotSatisfiable, operation: call.description, status: response.status,
+                message: "the range begins at or after the object's end")
+        }
+        return Array(response.body[range.clamped(to: 0..<response.body.count)])
+    }
+
+    package func list(prefix: String, startAfter: String?, limit: Int) async throws -> ObjectPage {
+        var page = ObjectPage(objects: [], isTruncated: false)
+        var token: String?
+        while page.objects.count < limit {
+            var call = Call(.get, key: nil)
+            call.responseLimit = 16 << 20
+            call.query = [
+                ("list-type", "2"), ("encoding-type", "url"), ("max-keys", "\(min(1000, limit - page.objects.count))"),
+                ("prefix", prefix),
+            ]
+            if let token {
+                call.query.append(("continuation-token", token))
+            } else if let startAfter {
+                call.query.append(("start-after", startAfter))
+            }
+            let response = try await perform(call)
+            let document: S3ListDocument
+            do throws(XMLScanner.Malformed) {
+                document = try S3ListDocument(response.body)
+            } catch {
+                try refuseErrorBody(response, call)
+                throw invalid(call, response, "\(error.reason) (at byte \(error.offset))")
+            }
+            if let stranger = document.objects.first(where: { !$0.key.utf8.starts(with: prefix.utf8) }) {
+                throw invalid(call, response, "the listing holds \(stranger.key), which was not asked for")
+            }
+            page.objects += document.objects
+            page.isTruncated = document.isTruncated
+            guard document.isTruncated else { break }
+            guard let next = document.continuationToken, !document.objects.isEmpty, next != token else {
+                throw invalid(call, response, "the listing says there is more, but not how to get it")
+            }
+            token = next
+        }
+        if page.objects.count > limit {
+            page.objects.removeLast(page.objects.count - limit)
+            page.isTruncated = true
+        }
+        return page
+    }
+
+    package func delete(_ key: String) async throws {
+        try StorageError.checkKey(key, operation: "DELETE")
+        let call = Call(.delete, key: key)
+        do {
+            try refuseErrorBody(try await perform(call), call)
+        } catch let error as StorageError where error.kind == .notFound {
+            return
+        }
+    }
+
+    /// One request: signs with the credentials and the time of the moment, sends, learns from the answer.
+    private func perform(_ call: Call) async throws -> HTTPResponse {
+        let credentials = try await credentialsProvider.credentials()
+        let path = endpoint.path(call.key)
+        let signed = SignatureV4.Request(
+            method: call.method.rawValue, path: path, query: call.query,
+            headers: [("host", endpoint.host)] + call.headers, payloadHash: call.payloadHash)
+        let date = CivilTime.now() + clockOffset_s
+        let headers = signer.headers(
+            signed, credentials: credentials, date: date, key: signingKey(credentials, CivilTime(seconds: date).basicDate))
+        let query = SignatureV4.canonicalQuery(call.query)
+        let size = Double(max(call.body.count, call.method == .get ? call.responseLimit : 0))
+        let request = HTTPRequest(
+            method: call.method,
+            url: "\(endpoint.scheme)://\(endpoint.host)\(PercentEncoding.encode(path, keepingSlash: true))"
+                + (query.isEmpty ? "" : "?\(query)"),
+            headers: headers, body: call.body, responseLimit: call.responseLimit,
+            timeout_s: http.requestTimeout_s + size / http.slowestSpeed)
+        let response: HTTPResponse
+        do {
+            response = try await transport.send(request)
+        } catch let failure as TransportFailure {
+            throw StorageError(failure, call: call, endpoint: endpoint, responseLimit: call.responseLimit)
+        }
+        if (200..<300).contains(response.status) { return response }
+        let error = StorageError(response, call: call, endpoint: endpoint)
+        if error.kind == .credentials { credentialsProvider.refused(credentials) }
+        if [400, 401, 403].contains(response.status) { learnClock(response) }
+        throw error
+    }
+
+    /// Some stores and proxies report a failure with status 200.
+    private func refuseErrorBody(_ response: HTTPResponse, _ call: Call) throws(StorageError) {
+        guard !response.body.isEmpty, response.body.count < 65_536, S3ErrorDocument(response.body) != nil else { return }
+        throw StorageError(response, call: call, endpoint: endpoint)
+    }
+
+    private func invalid(_ call: Call, _ response: HTTPResponse, _ message: String) -> StorageError {
+        StorageError(
+            .invalidResponse, operation: call.description, status: response.status, message: message,
+            remedy: "check that \(endpoint.scheme)://\(endpoint.host) is an S3-compatible store and no proxy stands between",
+            requestID: response["x-amz-request-id"])
+    }
+
+    private func signingKey(_ credentials: Credentials, _ day: String) -> [UInt8] {
+        learnt.withLock { learnt in
+            if let known = learnt.signingKey, known.secret == credentials.secretAccessKey, known.day == day {
+                return known.key
+            }
+            let key = signer.signingKey(secret: credentials.secretAccessKey, day: day)
+            learnt.signingKey = (credentials.secretAccessKey, day, key)
+            return key
+        }
+    }
+
+    /// After a refusal: if the store's clock is minutes off ours, sign by the store's from now on.
+    private func learnClock(_ response: HTTPResponse) {
+        guard let date = response["date"].flatMap({ CivilTime.seconds(http: $0) }) else { return }
+        let now = CivilTime.now()
+        learnt.withLock { learnt in
+            if abs(date - (now + learnt.clockOffset_s)) > 240 { learnt.clockOffset_s = date - now }
+        }
+    }
+
+    /// `bytes 5-9/100` begins at 5.
+    private func startOfRange(_ response: HTTPResponse) -> Int? {
+        response["content-range"].flatMap { text in
+            text.split(separator: " ").last?.split(separator: "-").first.flatMap { Int($0) }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import DurableIO
+import ObjectStorage
+import TestSupport
+import Testing
+
+/// What every store must do, run on each.
+@Suite struct ConformanceTests {
+    @Test(.enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"))
+    func theS3ServerTakesPart() {
+        #expect(StoreKind.available == StoreKind.allCases)
+    }
+
+    @Test(arguments: StoreKind.available) func putHeadGet(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let (store, key) = (fixture.store, fixture.prefix + "events/dt=2026-11-23/hr=04/web-1/1-2-3.jsonl.zst")
+        var generator = SeededGenerator(seed: 1)
+        for length in [0, 1, 100_000, 3_000_000] {
+            let body = generator.bytes(length)
+            let receipt = try await store.put(key, body, PutOptions(contentType: "application/zstd"))
+            #expect(!receipt.alreadyExisted)
+            #expect(receipt.etag == nil || receipt.etag == hex(MD5.hash(body)))
+            let info = try #require(try await store.head(key))
+            #expect(info.key == key && info.size == length)
+            #expect(info.sha256 == SHA256.hash(body))
+            #expect(info.modified_ms > 1_700_000_000_000)
+            #expect(try await store.get(key) == body)
+        }
+    }
+
+    @Test(arguments: StoreKind.available) func ranges(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let (store, key) = (fixture.store, fixture.prefix + "r")
+        let body = Array(0..<200 as Range<UInt8>)
+        _ = try await store.put(key, body, PutOptions())
+        for range in [0..<1, 0..<200, 10..<20, 199..<200, 150..<900, 5..<5] {
+            let part = Array(body[range.clamped(to: 0..<200)])
+            #expect(try await store.get(key, range: range) == part, "\(range)")
+        }
+        let error = await storageError { _ = try await store.get(key, range: 200..<201) }
+        #expect(error?.kind == .rangeNotSatisfiable && error?.isRetryable == false)
+    }
+
+    @Test(arguments: StoreKind.available) func missingObjects(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let (store, key) = (fixture.store, fixture.prefix + "none/such")
+        #expect(try await store.head(key) == nil)
+        let error = await storageError { _ = try await store.get(key) }
+        #expect(error?.kind == .notFound && error?.isRetryable == false)
+        try await store.delete(key)
+        #expect(try await store.list(prefix: fixture.prefix, startAfter: nil, limit: 10).objects.isEmpty)
+    }
+
+    @Test(arguments: StoreKind.available) func deleting(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let (store, key) = (fixture.store, fixture.prefix + "d")
+        _ = try await store.put(key, [1], PutOptions())
+        try await store.delete(key)
+        try await store.delete(key)
+        #expect(try await store.head(key) == nil)
+    }
+
+    @Test(arguments: StoreKind.available) func ifAbsentKeepsWhatIsThere(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let (store, key) = (fixture.store, fixture.prefix + "once")
+        let options = PutOptions(ifAbsent: true)
+        #expect(try await !store.put(key, [1], options).alreadyExisted)
+        #expect(try await store.put(key, [2], options).alreadyExisted)
+        #expect(try await store.get(key) == [1])
+        #expect(try await !store.put(key, [3], PutOptions()).alreadyExisted)
+        #expect(try await store.get(key) == [3])
+    }
+
+    @Test(arguments: StoreKind.available) func ofManyIfAbsentOneWins(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let (store, key) = (fixture.store, fixture.prefix + "race")
+        let winners = try await withThrowingTaskGroup(of: Int?.self) { group in
+            for number in 0..<8 {
+                group.addTask {
+                    let body = [UInt8](repeating: UInt8(number), count: 1000)
+                    for _ in 0..<20 {
+                        do {
+                            let receipt = try await store.put(key, body, PutOptions(ifAbsent: true))
+                            return receipt.alreadyExisted ? nil : number
+                        } catch let error as StorageError where error.isRetryable {
+                            try await Task.sleep(for: .milliseconds(100))
+                        }
+                    }
+                    Issue.record("writer \(number) never got an answer")
+                    return nil
+                }
+            }
+            return try await group.reduce(into: [Int]()) { if let winner = $1 { $0.append(winner) } }
+        }
+        try #require(winners.count == 1)
+        #expect(try await store.get(key) == [UInt8](repeating: UInt8(winners[0]), count: 1000))
+    }
+
+    @Test(arguments: StoreKind.available) func listingInPages(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let store = fixture.store
+        let keys = (0..<2500).map { number in
+            let digits = String(number)
+            return fixture.prefix + "many/h\(number % 3)/" + String(repeating: "0", count: 5 - digits.count) + digits
+        }.sorted()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, key) in keys.enumerated() {
+                if index >= 8 { try await group.next() }
+                group.addTask { _ = try await store.put(key, [1, 2, 3], PutOptions()) }
+            }
+            try await group.waitForAll()
+        }
+        _ = try await store.put(fixture.prefix + "other", [1], PutOptions())
+        let whole = try await store.list(prefix: fixture.prefix + "many/", startAfter: nil, limit: 10_000)
+        #expect(whole.objects.map(\.key) == keys && !whole.isTruncated)
+        #expect(whole.objects.allSatisfy { $0.size == 3 && $0.modified_ms > 1_700_000_000_000 })
+        for pageSize in [77, 1000, 2499, 2500] {
+            var seen: [String] = []
+            try await store.forEachObject(prefix: fixture.prefix + "many/", pageSize: pageSize) { seen.append($0.key) }
+            #expect(seen == keys, "pages of \(pageSize)")
+        }
+        let exact = try await store.list(prefix: fixture.prefix + "many/", startAfter: nil, limit: 2500)
+        #expect(exact.objects.count == 2500)
+        let part = try await store.list(prefix: fixture.prefix + "many/h1/0", startAfter: keys[1000], limit: 5)
+        #expect(part.objects.map(\.key) == Array(keys[1001..<1006]) && part.isTruncated)
+        let last = try await store.list(prefix: fixture.prefix + "many/", startAfter: keys[2498], limit: 5)
+        #expect(last.objects.map(\.key) == [keys[2499]] && !last.isTruncated)
+        let prefixOfNames = try await store.list(prefix: fixture.prefix + "many/h2/024", startAfter: nil, limit: 5000)
+        #expect(prefixOfNames.objects.map(\.key) == keys.filter { $0.hasPrefix(fixture.prefix + "many/h2/024") })
+    }
+
+    @Test(arguments: StoreKind.available) func listingGivesEveryKeyOnceWhateverItsOrder(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let names = ["web/1", "web-1/1", "web-1.txt", "web.z/1", "web0/1", "web0", "w"].filter { $0 != "web0" }
+        for name in names { _ = try await fixture.store.put(fixture.prefix + name, [1], PutOptions()) }
+        for pageSize in 1...3 {
+            var seen: [String] = []
+            try await fixture.store.forEachObject(prefix: fixture.prefix, pageSize: pageSize) { seen.append($0.key) }
+            #expect(seen.count == names.count)
+            #expect(Set(seen) == Set(names.map { fixture.prefix + $0 }))
+        }
+    }
+
+    @Test(arguments: StoreKind.available) func strangeKeys(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let names = [
+            "a b", "a+b", "a%2Bb", "a=b&c", "ü/水/🐟", "x~y", "(1)*'!", "q?x#y", "a@b:c;d", "e\u{301}", "<&>\"", "..a/.b./c..",
+        ]
+        for (index, name) in names.enumerated() {
+            _ = try await fixture.store.put(fixture.prefix + name, [UInt8(index)], PutOptions())
+        }
+        for (index, name) in names.enumerated() {
+            #expect(try await fixture.store.get(fixture.prefix + name) == [UInt8(index)], "\(name)")
+            #expect(try await fixture.store.head(fixture.prefix + name)?.size == 1, "\(name)")
+        }
+        let page = try await fixture.store.list(prefix: fixture.prefix, startAfter: nil, limit: 100)
+        #expect(Set(page.objects.map { Array($0.key.utf8) }) == Set(names.map { Array((fixture.prefix + $0).utf8) }))
+    }
+
+    @Test(arguments: StoreKind.available) func forbiddenKeys(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let long = String(repeating: "k", count: 1025)
+        for key in ["", "/a", "a/", "a//b", "a/../b", "./a", "a/.", "..", "a\nb", "a\\b", long] {
+            let error = await storageError { _ = try await fixture.store.put(key, [1], PutOptions()) }
+            #expect(error?.kind == .invalidKey, "\(key)")
+            let reading = await storageError { _ = try await fixture.store.get(key) }
+            #expect(reading?.kind == .invalidKey, "\(key)")
+        }
+    }
+
+    @Test(arguments: StoreKind.available) func aWrongChecksumIsRefusedAndNothingStored(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let key = fixture.prefix + "wrong"
+        let error = await storageError {
+            _ = try await fixture.store.put(key, [1, 2], PutOptions(sha256: SHA256.hash([1, 3])))
+        }
+        #expect(error?.kind == .badDigest)
+        #expect(try await fixture.store.head(key) == nil)
+        _ = try await fixture.store.put(key, [1, 2], PutOptions(sha256: SHA256.hash([1, 2])))
+        #expect(try await fixture.store.get(key) == [1, 2])
+    }
+}

@@ -1,0 +1,58 @@
+internal import DurableIO
+internal import Glibc
+
+/// Files that tests share, and programs that they run.
+package enum Fixtures {
+    /// The path of a file below `Tests/Fixtures`.
+    package static func path(_ name: String, from file: String = #filePath) -> String {
+        let support = DurableFile.folder(of: file)
+        return "\(DurableFile.folder(of: support))/Fixtures/\(name)"
+    }
+}
+
+/// A child process, killed when the last reference goes.
+package final class ChildProcess: @unchecked Sendable {
+    /// Its number.
+    package let processID: Int32
+    private var status: Int32?
+
+    /// Starts a program found by its path or in PATH; its output goes to `output`, or nowhere.
+    package init(_ program: String, _ arguments: [String], output: String? = nil) throws {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output ?? "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
+        words.append(nil)
+        defer { for word in words { free(word) } }
+        var number: pid_t = 0
+        let environment = ["PATH", "HOME", "TMPDIR"].compactMap { name in
+            TestServers.variable(name).map { "\(name)=\($0)" }
+        }
+        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
+        variables.append(nil)
+        defer { for variable in variables { free(variable) } }
+        let code = posix_spawnp(&number, program, &actions, nil, words, variables)
+        guard code == 0 else { throw SystemError(operation: "start", path: program, code: code) }
+        processID = number
+    }
+
+    deinit {
+        if status == nil {
+            kill(processID, SIGKILL)
+            waitpid(processID, nil, 0)
+        }
+    }
+
+    /// Waits for its end: the exit status, or 128 and the signal's number.
+    package func wait() -> Int32 {
+        if let status { return status }
+        var word: Int32 = 0
+        while waitpid(processID, &word, 0) < 0, errno == EINTR {}
+        let code = word & 0x7F == 0 ? word >> 8 & 0xFF : 128 + word & 0x7F
+        status = code
+        return code
+    }
+}
