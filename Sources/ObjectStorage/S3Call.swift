@@ -12,6 +12,8 @@ extension S3Store {
         var payloadHash = emptyHash
         /// Error documents need a few KiB.
         var responseLimit = 1 << 20
+        /// What the answer may take time for.
+        var expectedBytes = 1 << 20
 
         init(_ method: HTTPRequest.Method, key: String?) {
             self.method = method

@@ -91,9 +91,11 @@ package final class S3Store: ObjectStore {
         try StorageError.checkKey(key, operation: "GET")
         var call = Call(.get, key: key)
         call.responseLimit = maxObjectBytes
+        call.expectedBytes = maxObjectBytes
         if let range {
             precondition(range.lowerBound >= 0, "a range must not begin before the object")
             guard !range.isEmpty else { return [] }
+            call.expectedBytes = range.count
             call.headers = [("range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)")]
         }
         let response = try await perform(call)
@@ -179,7 +181,7 @@ package final class S3Store: ObjectStore {
         let headers = signer.headers(
             signed, credentials: credentials, date: date, key: signingKey(credentials, CivilTime(seconds: date).basicDate))
         let query = SignatureV4.canonicalQuery(call.query)
-        let size = Double(max(call.body.count, call.method == .get ? call.responseLimit : 0))
+        let size = Double(max(call.body.count, call.expectedBytes))
         let request = HTTPRequest(
             method: call.method,
             url: "\(endpoint.scheme)://\(endpoint.host)\(PercentEncoding.encode(path, keepingSlash: true))"

@@ -93,7 +93,7 @@ import Testing
         try DurableFile.replace(path: folder["requests.json"], bytes: Array(try JSONEncoder().encode(asked)))
         let python = try ChildProcess(
             try #require(TestServers.python),
-            [Fixtures.path("sigv4/botocore.py"), folder["requests.json"], folder["answers.json"]],
+            [Fixtures.path("sigv4/sign_with_botocore.py"), folder["requests.json"], folder["answers.json"]],
             output: folder["output"])
         let status = python.wait()
         let output = String(decoding: try DurableFile.read(path: folder["output"]), as: UTF8.self)

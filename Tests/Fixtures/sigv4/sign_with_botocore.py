@@ -1,4 +1,4 @@
-"""Signs the requests of a JSON file with botocore, for comparison: botocore.py REQUESTS ANSWERS.
+"""Signs the requests of a JSON file with botocore, for comparison: sign_with_botocore.py REQUESTS ANSWERS.
 
 REQUESTS: a list of {method, host, key, query, headers, body, accessKeyID, secretAccessKey, sessionToken, region, date},
 strings not encoded, `body` in base64, `date` in seconds since the epoch. ANSWERS: a list of
@@ -23,7 +23,7 @@ def sign(request):
     prepared = awsrequest.AWSRequest(
         method=request["method"], url=url, headers=dict(request["headers"]), data=base64.b64decode(request["body"])
     )
-    who = credentials.Credentials(request["accessKeyID"], request["secretAccessKey"], request["sessionToken"])
+    who = credentials.Credentials(request["accessKeyID"], request["secretAccessKey"], request.get("sessionToken"))
     now = datetime.datetime.fromtimestamp(request["date"], datetime.timezone.utc)
     with mock.patch.object(auth, "get_current_datetime", lambda *args, **keywords: now):
         auth.S3SigV4Auth(who, "s3", request["region"]).add_auth(prepared)
