@@ -52,7 +52,9 @@ package final class Decoder {
         try stage.decode(UnsafeRawBufferPointer(rebasing: input[taken...]), counting)
     }
 
-    /// Decodes more input. See `decode(_:_:)` above.
+    /// Decodes more input.
+    ///
+    /// See `decode(_:_:)` above.
     package func decode(_ input: [UInt8], _ sink: (UnsafeRawBufferPointer) throws -> Void) throws {
         try input.withUnsafeBytes { try decode($0, sink) }
     }

@@ -1,6 +1,8 @@
 internal import CZlib
 
-/// Decodes a run of gzip members (RFC 1952). Zero bytes after the last, which tape and block tools add, are passed over.
+/// Decodes a run of gzip members (RFC 1952).
+///
+/// Zero bytes after the last, which tape and block tools add, are passed over.
 final class GzipStage: DecodingStage {
     private let stream: UnsafeMutablePointer<z_stream>
     private let output: UnsafeMutableRawBufferPointer

@@ -55,7 +55,9 @@ package final class ZstdEncoder {
         if let failure { throw failure }
     }
 
-    /// Ends the frame: the rest of it is added to `output`. Call `start` before appending again.
+    /// Ends the frame: the rest of it is added to `output`.
+    ///
+    /// Call `start` before appending again.
     ///
     /// - Throws: `CompressionError` if fewer bytes came than announced.
     package func finish(into output: inout [UInt8]) throws(CompressionError) {

@@ -5,7 +5,9 @@ struct Descriptor: ~Copyable {
     let number: Int32
     let path: String
 
-    /// Opens a path, close-on-exec always. The corresponding C function is `open`.
+    /// Opens a path, close-on-exec always.
+    ///
+    /// The corresponding C function is `open`.
     init(_ path: String, _ flags: Int32, mode: mode_t = 0o640) throws(SystemError) {
         var number: Int32
         repeat {
@@ -20,7 +22,9 @@ struct Descriptor: ~Copyable {
         _ = Glibc.close(number)
     }
 
-    /// The file's size, kind and times. The corresponding C function is `fstat`.
+    /// The file's size, kind and times.
+    ///
+    /// The corresponding C function is `fstat`.
     func status() throws(SystemError) -> stat {
         var status = stat()
         guard fstat(number, &status) == 0 else { throw .current("stat", path) }
@@ -56,8 +60,10 @@ struct Descriptor: ~Copyable {
         return filled
     }
 
-    /// Makes the content durable. The corresponding C function is `fsync`, which is not repeated after a failure:
-    /// the kernel may have dropped the pages it could not write.
+    /// Makes the content durable.
+    ///
+    /// The corresponding C function is `fsync`, which is not repeated after a failure: the kernel may have dropped the
+    /// pages it could not write.
     func sync() throws(SystemError) {
         guard fsync(number) == 0 else { throw .current("fsync", path) }
     }

@@ -2,7 +2,9 @@ internal import Glibc
 
 /// One name in a folder, as `lstat` saw it: symbolic links are not followed.
 package struct DirectoryEntry: Hashable, Sendable {
-    /// The bare name. Bytes that are not UTF-8 are replaced, so that such a name cannot be opened by it.
+    /// The bare name.
+    ///
+    /// Bytes that are not UTF-8 are replaced, so that such a name cannot be opened by it.
     package let name: String
     /// Bytes.
     package let size: Int

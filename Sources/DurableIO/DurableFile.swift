@@ -36,7 +36,9 @@ package enum DurableFile {
         return true
     }
 
-    /// Renames a file, durably. An existing file of the new name is replaced.
+    /// Renames a file, durably.
+    ///
+    /// An existing file of the new name is replaced.
     package static func rename(from old: String, to new: String) throws(SystemError) {
         guard Glibc.rename(old, new) == 0 else { throw .current("rename", old) }
         try syncDirectory(folder(of: new))

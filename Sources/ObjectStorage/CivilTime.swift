@@ -11,8 +11,9 @@ struct CivilTime: Hashable, Sendable {
 
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-    /// Splits seconds since the epoch. From Howard Hinnant's `civil_from_days`
-    /// (<https://howardhinnant.github.io/date_algorithms.html>).
+    /// Splits seconds since the epoch.
+    ///
+    /// From Howard Hinnant's `civil_from_days` (<https://howardhinnant.github.io/date_algorithms.html>).
     init(seconds: Int64) {
         let days = Int((seconds >= 0 ? seconds : seconds - 86_399) / 86_400)
         let rest = Int(seconds - Int64(days) * 86_400)
@@ -80,10 +81,10 @@ struct CivilTime: Hashable, Sendable {
         return days * 86_400 + Int64(hour * 3600 + minute * 60 + second)
     }
 
-    /// `20261123`
+    /// The day as `20261123`.
     var basicDate: String { Self.pad(year, 4) + Self.pad(month, 2) + Self.pad(day, 2) }
 
-    /// `20261123T043412Z`
+    /// Day and time as `20261123T043412Z`.
     var basicDateTime: String {
         basicDate + "T" + Self.pad(hour, 2) + Self.pad(minute, 2) + Self.pad(second, 2) + "Z"
     }

@@ -1,7 +1,10 @@
 internal import DurableIO
 
-/// An access key with its secret. Never shown: descriptions, dumps and mirrors are empty of it.
-package struct Credentials: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+/// An access key with its secret.
+///
+/// Never shown: descriptions, dumps and mirrors are empty of it.
+package struct Credentials: Hashable, Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
+{
     /// The access key's id.
     package let accessKeyID: String
     /// Its secret.
@@ -18,7 +21,9 @@ package struct Credentials: Hashable, Sendable, CustomStringConvertible, CustomD
         self.accessKeyID = try Self.clean(accessKeyID, "access key id", source)
         self.secretAccessKey = try Self.clean(secretAccessKey, "secret access key", source)
         self.sessionToken =
-            if let sessionToken, !trim(sessionToken).isEmpty { try Self.clean(sessionToken, "session token", source) } else {
+            if let sessionToken, !trim(sessionToken).isEmpty {
+                try Self.clean(sessionToken, "session token", source)
+            } else {
                 nil
             }
     }

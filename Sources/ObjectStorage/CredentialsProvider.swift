@@ -1,6 +1,8 @@
 internal import Synchronization
 
-/// Where credentials come from. One provider serves a store for its whole life and gives the credentials of the moment.
+/// Where credentials come from.
+///
+/// One provider serves a store for its whole life and gives the credentials of the moment.
 package protocol CredentialsProvider: Sendable {
     /// Which source it is, for messages: never holds a secret.
     var name: String { get }

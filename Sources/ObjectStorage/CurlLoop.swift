@@ -57,7 +57,9 @@ final class CurlLoop: @unchecked Sendable {
         pthread_detach(thread)
     }
 
-    /// Hands the loop something to do. After `stop`, nothing may be started.
+    /// Hands the loop something to do.
+    ///
+    /// After `stop`, nothing may be started.
     func post(_ command: Command) {
         inbox.withLock { inbox in
             guard !inbox.isOver else { return }
@@ -102,7 +104,11 @@ final class CurlLoop: @unchecked Sendable {
         switch command {
         case .start(let transfer, let continuation):
             transfer.continuation = continuation
-            if transfer.isCancelled { finish(transfer, .failure(CancellationError())) } else { waiting.append(transfer) }
+            if transfer.isCancelled {
+                finish(transfer, .failure(CancellationError()))
+            } else {
+                waiting.append(transfer)
+            }
         case .cancel(let transfer):
             transfer.isCancelled = true
             if let easy = active.first(where: { $0.value === transfer })?.key { release(easy) }
@@ -111,7 +117,9 @@ final class CurlLoop: @unchecked Sendable {
         }
     }
 
-    /// Starts transfers up to the limit. The rest wait here and not in libcurl, whose time limits would run meanwhile.
+    /// Starts transfers up to the limit.
+    ///
+    /// The rest wait here and not in libcurl, whose time limits would run meanwhile.
     private func fill() {
         while active.count < settings.maxConnections, !waiting.isEmpty {
             let transfer = waiting.removeFirst()

@@ -38,7 +38,9 @@ final class CurlTransfer: @unchecked Sendable {
             code: code.rawValue, message: detail.isEmpty ? words : detail, isTooLarge: isTooLarge)
     }
 
-    /// Sets every option of the handle. The handle must not outlive this object.
+    /// Sets every option of the handle.
+    ///
+    /// The handle must not outlive this object.
     func configure(_ easy: UnsafeMutableRawPointer, _ settings: HTTPSettings) throws(TransportFailure) {
         let me = UnsafeRawPointer(Unmanaged.passUnretained(self).toOpaque())
         func long(_ option: CURLoption, _ value: Int) throws(TransportFailure) {

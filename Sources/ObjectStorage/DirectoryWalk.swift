@@ -33,7 +33,7 @@ struct DirectoryWalk {
         var entries: [DirectoryEntry]
         do throws(SystemError) {
             entries = try DurableFile.list(folder)
-        } catch where error.isNotFound && folder != root {
+        } catch  where error.isNotFound && folder != root {
             return
         }
         // A folder sorts as its files do: with a slash after its name.

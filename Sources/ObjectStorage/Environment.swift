@@ -1,6 +1,8 @@
 internal import Glibc
 
-/// Variables of the environment, or a table that stands for them. An empty variable counts as not set.
+/// Variables of the environment, or a table that stands for them.
+///
+/// An empty variable counts as not set.
 package struct Environment: Sendable {
     private let table: [String: String]?
 

@@ -1,4 +1,6 @@
-/// Limits of the connections to a store. The defaults suit both a store in the next rack and one across an ocean.
+/// Limits of the connections to a store.
+///
+/// The defaults suit both a store in the next rack and one across an ocean.
 package struct HTTPSettings: Hashable, Sendable {
     /// How long connecting (name, TCP, TLS) may take, seconds.
     package var connectTimeout_s = 10.0
@@ -20,7 +22,9 @@ package struct HTTPSettings: Hashable, Sendable {
     package var expectContinueBytes = 1 << 20
     /// A file of certificate authorities (PEM) that are trusted instead of the system's.
     package var caFile: String?
-    /// Whether the store's certificate is checked. For tests in closed networks only.
+    /// Whether the store's certificate is checked.
+    ///
+    /// For tests in closed networks only.
     package var verifyTLS = true
 
     /// The defaults.

@@ -1,5 +1,7 @@
-/// Objects by key, in a bucket or a folder. Every call is one attempt: repeating it is the caller's decision
-/// (`StorageError.isRetryable`, `StorageError.retryAfter_s`).
+/// Objects by key, in a bucket or a folder.
+///
+/// Every call is one attempt: repeating it is the caller's decision (`StorageError.isRetryable`,
+/// `StorageError.retryAfter_s`).
 ///
 /// Keys are `/`-separated, at most 1,024 bytes of UTF-8, never empty, never starting or ending with a slash, with no
 /// empty, `.` or `..` part. All methods throw `StorageError`, or `CancellationError` if their task was cancelled.
@@ -37,7 +39,9 @@ package struct PutOptions: Hashable, Sendable {
     package var contentType: String
     /// Whether an existing object is to be left alone.
     package var ifAbsent: Bool
-    /// The body's SHA-256 if the caller has it already; it is computed otherwise. A wrong one is refused.
+    /// The body's SHA-256 if the caller has it already; it is computed otherwise.
+    ///
+    /// A wrong one is refused.
     package var sha256: [UInt8]?
 
     /// Makes options; by default a plain overwriting PUT.
@@ -50,7 +54,9 @@ package struct PutOptions: Hashable, Sendable {
 
 /// A store's answer to a PUT.
 package struct PutReceipt: Hashable, Sendable {
-    /// The entity tag without its quotes: for most stores the body's MD5 in hexadecimal. Nil if none was given.
+    /// The entity tag without its quotes: for most stores the body's MD5 in hexadecimal.
+    ///
+    /// Nil if none was given.
     package var etag: String?
     /// Whether `ifAbsent` was asked for and an object was there.
     package var alreadyExisted: Bool
@@ -116,5 +122,32 @@ extension ObjectStore {
             guard page.isTruncated, let key = page.objects.last?.key else { return }
             last = key
         }
+    }
+
+    /// Hands the objects under a prefix to `body` in groups, each group whole and sorted by the keys' UTF-8 bytes.
+    ///
+    /// This is how to compare a listing with something sorted, whatever the store's order: where groups are folders whose
+    /// names all have the same length (`dt=2026-11-23/hr=04`), they come one after the other, ascending, from every store.
+    /// Memory: one group and one page.
+    /// - Parameter group: the group of a key. A group's keys must follow each other in the listing.
+    package func forEachGroup<Group: Equatable>(
+        prefix: String, startAfter: String? = nil, pageSize: Int = 1000, of group: (String) -> Group,
+        _ body: (Group, [ObjectInfo]) async throws -> Void
+    ) async throws {
+        var current: Group?
+        var members: [ObjectInfo] = []
+        func sorted() -> [ObjectInfo] {
+            members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        }
+        try await forEachObject(prefix: prefix, startAfter: startAfter, pageSize: pageSize) { object in
+            let next = group(object.key)
+            if let last = current, last != next {
+                try await body(last, sorted())
+                members = []
+            }
+            current = next
+            members.append(object)
+        }
+        if let current { try await body(current, sorted()) }
     }
 }

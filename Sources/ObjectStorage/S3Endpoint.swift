@@ -89,7 +89,9 @@ package struct S3Endpoint: Hashable, Sendable {
                 .configuration, operation: "configure the store", message: "the endpoint holds a user name or password",
                 remedy: "give credentials by the environment or a credentials file")
         }
-        guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { throw refuse("holds a space or a non-ASCII letter") }
+        guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw refuse("holds a space or a non-ASCII letter")
+        }
         let defaultPort = scheme == "http" ? ":80" : ":443"
         if host.hasSuffix(defaultPort) { host = host.dropLast(defaultPort.count) }
         return (scheme, String(host))

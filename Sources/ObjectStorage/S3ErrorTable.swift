@@ -1,10 +1,13 @@
-/// Which kind of failure an answer or a missing answer means. Whatever the table does not know is `unknown`, and repeated.
+/// Which kind of failure an answer or a missing answer means.
+///
+/// Whatever the table does not know is `unknown`, and repeated.
 enum S3ErrorTable {
     /// By libcurl's code.
     static let curl: [UInt32: StorageError.Kind] = [
         1: .configuration, 3: .configuration, 5: .unreachable, 6: .unreachable, 7: .unreachable, 18: .unreachable,
         28: .timeout, 35: .unreachable, 43: .configuration, 52: .unreachable, 53: .tls, 54: .tls, 55: .unreachable,
-        56: .unreachable, 58: .tls, 59: .tls, 60: .tls, 64: .tls, 65: .unreachable, 66: .tls, 77: .tls, 80: .unreachable,
+        56: .unreachable, 58: .tls, 59: .tls, 60: .tls, 64: .tls, 65: .unreachable, 66: .tls, 77: .tls,
+        80: .unreachable,
         82: .tls, 83: .tls, 90: .tls, 91: .tls, 92: .unreachable, 97: .unreachable,
     ]
 

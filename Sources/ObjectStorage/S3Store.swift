@@ -102,7 +102,8 @@ package final class S3Store: ObjectStore {
         if response["etag"] == nil, response["last-modified"] == nil { try refuseErrorBody(response, call) }
         guard let range else { return response.body }
         if response.status == 206 {
-            guard response.body.count <= range.count, startOfRange(response).map({ $0 == range.lowerBound }) ?? true else {
+            guard response.body.count <= range.count, startOfRange(response).map({ $0 == range.lowerBound }) ?? true
+            else {
                 throw invalid(call, response, "the answer is another range than was asked for")
             }
             return response.body
@@ -179,7 +180,8 @@ package final class S3Store: ObjectStore {
             headers: [("host", endpoint.host)] + call.headers, payloadHash: call.payloadHash)
         let date = CivilTime.now() + clockOffset_s
         let headers = signer.headers(
-            signed, credentials: credentials, date: date, key: signingKey(credentials, CivilTime(seconds: date).basicDate))
+            signed, credentials: credentials, date: date,
+            key: signingKey(credentials, CivilTime(seconds: date).basicDate))
         let query = SignatureV4.canonicalQuery(call.query)
         let size = Double(max(call.body.count, call.expectedBytes))
         let request = HTTPRequest(
@@ -203,14 +205,17 @@ package final class S3Store: ObjectStore {
 
     /// Some stores and proxies report a failure with status 200.
     private func refuseErrorBody(_ response: HTTPResponse, _ call: Call) throws(StorageError) {
-        guard !response.body.isEmpty, response.body.count < 65_536, S3ErrorDocument(response.body) != nil else { return }
+        guard !response.body.isEmpty, response.body.count < 65_536, S3ErrorDocument(response.body) != nil else {
+            return
+        }
         throw StorageError(response, call: call, endpoint: endpoint)
     }
 
     private func invalid(_ call: Call, _ response: HTTPResponse, _ message: String) -> StorageError {
         StorageError(
             .invalidResponse, operation: call.description, status: response.status, message: message,
-            remedy: "check that \(endpoint.scheme)://\(endpoint.host) is an S3-compatible store and no proxy stands between",
+            remedy:
+                "check that \(endpoint.scheme)://\(endpoint.host) is an S3-compatible store and no proxy stands between",
             requestID: response["x-amz-request-id"])
     }
 

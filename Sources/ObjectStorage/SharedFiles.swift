@@ -41,7 +41,7 @@ package struct SharedFiles: Hashable, Sendable {
             let bytes: [UInt8]
             do throws(SystemError) {
                 bytes = try DurableFile.read(path: path, limit: 1 << 20)
-            } catch where error.isNotFound {
+            } catch  where error.isNotFound {
                 continue
             } catch {
                 throw StorageError(
@@ -62,8 +62,10 @@ package struct SharedFiles: Hashable, Sendable {
 
 /// The INI dialect of AWS's shared files.
 enum SettingsFile {
-    /// Settings by section and lower-case name. Indented lines, which belong to the setting above, become
-    /// `above.name`; lines that are none of it are passed over, as AWS's tools do.
+    /// Settings by section and lower-case name.
+    ///
+    /// Indented lines, which belong to the setting above, become `above.name`; lines that are none of it are passed
+    /// over, as AWS's tools do.
     static func parse(_ text: String) -> [String: [String: String]] {
         var sections: [String: [String: String]] = [:]
         var section: String?

@@ -14,7 +14,9 @@ package struct SignatureV4: Sendable {
         package var path: String
         /// Query names and values, not encoded, in any order; a name without a value has an empty one.
         package var query: [(name: String, value: String)]
-        /// Headers, `host` among them. All are signed but those in `unsignedHeaders`.
+        /// Headers, `host` among them.
+        ///
+        /// All are signed but those in `unsignedHeaders`.
         package var headers: [(name: String, value: String)]
         /// The body's SHA-256 in hexadecimal.
         package var payloadHash: String

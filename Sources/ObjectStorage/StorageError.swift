@@ -34,7 +34,9 @@ package struct StorageError: Error, Hashable, Sendable, CustomStringConvertible 
         self.requestID = requestID
     }
 
-    /// Whether the same call may succeed later. True for everything unknown.
+    /// Whether the same call may succeed later.
+    ///
+    /// True for everything unknown.
     package var isRetryable: Bool { kind.retry != .never }
 
     package var description: String {

@@ -1,5 +1,7 @@
 extension StorageError {
-    /// A kind of failure. The raw value is a stable word for logs and metric labels.
+    /// A kind of failure.
+    ///
+    /// The raw value is a stable word for logs and metric labels.
     package struct Kind: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
         package let rawValue: String
         package init(rawValue: String) { self.rawValue = rawValue }
@@ -48,7 +50,9 @@ extension StorageError {
         /// Anything else.
         package static let unknown = Kind(rawValue: "unknown")
 
-        /// Whether and how a failure of this kind is worth repeating. Everything unknown is.
+        /// Whether and how a failure of this kind is worth repeating.
+        ///
+        /// Everything unknown is.
         package var retry: RetryAdvice {
             switch self {
             case .unreachable, .timeout, .throttled, .server, .clockSkew, .conflict, .badDigest, .invalidResponse: .soon
@@ -63,7 +67,8 @@ extension StorageError {
             case .unreachable: "check the endpoint, the network and whether the store runs"
             case .timeout: "check the network's and the store's load"
             case .tls: "name the certificate authority's file (AWS_CA_BUNDLE) or mend the store's certificate"
-            case .throttled, .server, .conflict, .invalidResponse: "it is tried again; if it stays, ask the store's operators"
+            case .throttled, .server, .conflict, .invalidResponse:
+                "it is tried again; if it stays, ask the store's operators"
             case .clockSkew: "set this host's clock by NTP"
             case .credentials: "check the access key, its secret and, for temporary ones, their expiry"
             case .accessDenied: "allow this action for these credentials on this bucket and prefix"

@@ -14,7 +14,9 @@ package struct StoreConfiguration: Hashable, Sendable {
     package var credentialsFile: String?
     /// The profile in it; else `AWS_PROFILE`, `default`.
     package var profile: String?
-    /// Limits of the connections. Without a `caFile` there, `AWS_CA_BUNDLE` names it.
+    /// Limits of the connections.
+    ///
+    /// Without a `caFile` there, `AWS_CA_BUNDLE` names it.
     package var http: HTTPSettings
     /// What one `get` may return, bytes.
     package var maxObjectBytes: Int
@@ -42,13 +44,16 @@ package struct StoreConfiguration: Hashable, Sendable {
         return parts.dropFirst().joined(separator: "/")
     }
 
-    /// The store, ready to use. Nothing is sent yet.
+    /// The store, ready to use.
+    ///
+    /// Nothing is sent yet.
     ///
     /// - Throws: `StorageError` of kind `configuration` (or `noSuchBucket` for a folder that is missing).
     package func makeStore(environment: Environment = .process) throws(StorageError) -> any ObjectStore {
         if url.hasPrefix("/") { return try DirectoryStore(url) }
         if url.hasPrefix("file:///") { return try DirectoryStore(String(url.dropFirst(7))) }
-        guard url.hasPrefix("s3://"), let bucket = url.dropFirst(5).split(separator: "/").first, !url.hasPrefix("s3:///")
+        guard url.hasPrefix("s3://"), let bucket = url.dropFirst(5).split(separator: "/").first,
+            !url.hasPrefix("s3:///")
         else {
             throw StorageError(
                 .configuration, operation: "configure the store", message: "`\(url)` is no store's address",
@@ -64,7 +69,8 @@ package struct StoreConfiguration: Hashable, Sendable {
             ?? (endpoint == nil ? nil : "us-east-1")
         guard let region else {
             throw StorageError(
-                .configuration, operation: "configure the store", message: "the region of bucket \(bucket) is not known",
+                .configuration, operation: "configure the store",
+                message: "the region of bucket \(bucket) is not known",
                 remedy: "set the region in the configuration or AWS_REGION")
         }
         var http = http

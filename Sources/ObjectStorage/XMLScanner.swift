@@ -133,9 +133,12 @@ package struct XMLScanner {
         case "apos": return [UInt8(ascii: "'")]
         default:
             let value =
-                name.hasPrefix("#x") ? UInt32(name.dropFirst(2), radix: 16)
+                name.hasPrefix("#x")
+                ? UInt32(name.dropFirst(2), radix: 16)
                 : name.hasPrefix("#") ? UInt32(name.dropFirst()) : nil
-            guard let value, value != 0, let scalar = Unicode.Scalar(value) else { throw malformed("an unknown entity") }
+            guard let value, value != 0, let scalar = Unicode.Scalar(value) else {
+                throw malformed("an unknown entity")
+            }
             return Array(String(Character(scalar)).utf8)
         }
     }

@@ -71,7 +71,9 @@ import Testing
     }
 
     @Test func trailingRubbishIsAnError() throws {
-        for input in [try Zstd.frame([1]) + [9, 9, 9, 9, 9], Gzip.storedMember([1]) + [7], Gzip.storedMember([1]) + [0, 7]] {
+        for input in [
+            try Zstd.frame([1]) + [9, 9, 9, 9, 9], Gzip.storedMember([1]) + [7], Gzip.storedMember([1]) + [0, 7],
+        ] {
             let error = #expect(throws: CompressionError.self) { try Self.decode(input, pieces: 3) }
             #expect(error?.code == .trailingBytes)
         }

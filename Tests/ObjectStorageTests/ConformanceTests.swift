@@ -140,10 +140,32 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.available) func groupsAreWholeAndSortedByBytes(kind: StoreKind) async throws {
+        let fixture = try kind.make()
+        let hours = ["hr=03", "hr=04", "hr=11"]
+        let names = ["web/1", "web/2", "web-1/1", "web-1/2", "web.example/1"]
+        for hour in hours {
+            for name in names { _ = try await fixture.store.put("\(fixture.prefix)\(hour)/\(name)", [1], PutOptions()) }
+        }
+        let sorted = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        for pageSize in [1, 2, 4, 1000] {
+            var groups: [String] = []
+            try await fixture.store.forEachGroup(
+                prefix: fixture.prefix, pageSize: pageSize,
+                of: { $0.dropFirst(fixture.prefix.count).prefix(5) }
+            ) { hour, objects in
+                groups.append(String(hour))
+                #expect(objects.map(\.key) == sorted.map { "\(fixture.prefix)\(hour)/\($0)" })
+            }
+            #expect(groups == hours)
+        }
+    }
+
     @Test(arguments: StoreKind.available) func strangeKeys(kind: StoreKind) async throws {
         let fixture = try kind.make()
         let names = [
-            "a b", "a+b", "a%2Bb", "a=b&c", "ü/水/🐟", "x~y", "(1)*'!", "q?x#y", "a@b:c;d", "e\u{301}", "<&>\"", "..a/.b./c..",
+            "a b", "a+b", "a%2Bb", "a=b&c", "ü/水/🐟", "x~y", "(1)*'!", "q?x#y", "a@b:c;d", "e\u{301}", "<&>\"",
+            "..a/.b./c..",
         ]
         for (index, name) in names.enumerated() {
             _ = try await fixture.store.put(fixture.prefix + name, [UInt8(index)], PutOptions())

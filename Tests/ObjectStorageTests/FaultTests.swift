@@ -34,7 +34,8 @@ import Testing
 
     @Test func cutConnections() async throws {
         let server = try ScriptedServer([
-            .close, .bytesAndClose("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"), .bytesAndClose("rubbish\r\n"),
+            .close, .bytesAndClose("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this"),
+            .bytesAndClose("rubbish\r\n"),
             .answer(200, ["etag": "\"1\""]),
         ])
         let store = try Self.store(server.endpoint)
@@ -82,7 +83,9 @@ import Testing
         let store = try Self.store(server.endpoint)
         let first = await storageError { _ = try await store.get("k") }
         #expect(first?.kind == .throttled && first?.retryAfter_s == 7 && first?.requestID == "R1")
-        #expect(first?.description.hasPrefix("GET k failed: In words. (throttled, status 503, SlowDown, request R1)") == true)
+        #expect(
+            first?.description.hasPrefix("GET k failed: In words. (throttled, status 503, SlowDown, request R1)")
+                == true)
         let second = await storageError { _ = try await store.get("k") }
         #expect(second?.kind == .server && second?.retryAfter_s == 90)
         let third = await storageError { _ = try await store.get("k") }

@@ -24,8 +24,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "  ", "text", "<a>", "<a></b>", "</a>", "<a></a><b></b>", "<a></a>text", "<a b></a>", "<a b=c></a>", "<a b='c></a>",
-        "<a>&unknown;</a>", "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&amp</a>", "<!DOCTYPE a><a></a>", "<a", "<a><!-- </a>",
+        "", "  ", "text", "<a>", "<a></b>", "</a>", "<a></a><b></b>", "<a></a>text", "<a b></a>", "<a b=c></a>",
+        "<a b='c></a>",
+        "<a>&unknown;</a>", "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&amp</a>", "<!DOCTYPE a><a></a>", "<a",
+        "<a><!-- </a>",
         "<a><![CDATA[x</a>", "<a><?php ?></a>", "<>", "<a/", "<a b='1'c='2'/>", "<![CDATA[x]]>",
     ]) func whatIsRefused(text: String) {
         #expect(throws: XMLScanner.Malformed.self) { try Self.events(text) }
@@ -42,10 +44,14 @@ import Testing
 
     @Test func anyBytesEndWithoutHarm() {
         var generator = SeededGenerator(seed: 9)
-        let pieces = ["<", ">", "/", "a", "&", ";", "amp", "!", "--", "[CDATA[", "]]>", "?", "=", "'", "\"", " ", "#x", "é"]
+        let pieces = [
+            "<", ">", "/", "a", "&", ";", "amp", "!", "--", "[CDATA[", "]]>", "?", "=", "'", "\"", " ", "#x", "é",
+        ]
         for _ in 0..<5000 {
-            let text = (0..<Int.random(in: 1...25, using: &generator)).map { _ in pieces.randomElement(using: &generator)! }
-                .joined()
+            let text = (0..<Int.random(in: 1...25, using: &generator)).map { _ in
+                pieces.randomElement(using: &generator)!
+            }
+            .joined()
             if let events = try? Self.events(text) {
                 // A document that is accepted has as many ends as starts.
                 let starts = events.count { if case .start = $0 { true } else { false } }

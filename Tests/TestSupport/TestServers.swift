@@ -16,7 +16,9 @@ package enum TestServers {
     /// The libpq URI of a PostgreSQL superuser, who makes a database for each suite.
     package static var postgres: String? { variable("NADI_TEST_POSTGRES") }
 
-    /// The store of the tests. Use a prefix of your own in its bucket: `randomName`.
+    /// The store of the tests.
+    ///
+    /// Use a prefix of your own in its bucket: `randomName`.
     package static var s3: S3? {
         guard let endpoint = variable("NADI_TEST_S3_ENDPOINT"), let bucket = variable("NADI_TEST_S3_BUCKET"),
             let accessKey = variable("NADI_TEST_S3_ACCESS_KEY"), let secretKey = variable("NADI_TEST_S3_SECRET_KEY")
