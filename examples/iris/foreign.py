@@ -46,14 +46,17 @@ def lines(options: argparse.Namespace) -> Iterator[Tuple[datetime, Dict[str, Any
         country = draw.choices([name for name, _ in COUNTRIES], [weight for _, weight in COUNTRIES])[0]
         logit = -2.2 + 0.9 * math.log(amount / 60) + (1.2 if country == "US" else 0) + draw.gauss(0, 0.8)
         probability = round(1 / (1 + math.exp(-logit)), 6)
-        yield when, {
-            "ts": rfc3339(when),
-            "ver": "3.1" if place < 0.6 else "3.2",
-            "input": {"amount": amount, "country": country, "age": age, "weekend": when.weekday() >= 5},
-            "out": {"class": "fraud" if probability >= 0.5 else "legit", "p": probability},
-            "ms": round(draw.lognormvariate(math.log(8), 0.5), 3),
-            "rid": f"f{options.seed}-{index}",
-        }
+        yield (
+            when,
+            {
+                "ts": rfc3339(when),
+                "ver": "3.1" if place < 0.6 else "3.2",
+                "input": {"amount": amount, "country": country, "age": age, "weekend": when.weekday() >= 5},
+                "out": {"class": "fraud" if probability >= 0.5 else "legit", "p": probability},
+                "ms": round(draw.lognormvariate(math.log(8), 0.5), 3),
+                "rid": f"f{options.seed}-{index}",
+            },
+        )
 
 
 def text(line: Dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import json
 import math
 import random
 import sys
+import time
 import urllib.parse
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta, timezone
@@ -59,10 +60,12 @@ class Plan:
         self.requests: List[Dict[str, Any]] = []
         drift_from = options.requests - options.drift_last
         for index in range(options.requests):
-            # One request in each slot, anywhere in it, so that requests keep their order; slots are shorter amid the hours.
+            # One request in each slot, anywhere in it: requests keep their order. Slots are shorter amid the hours.
             place = (index + self.random.random() * 0.999) / options.requests
             seconds = span * (place + 0.05 * math.sin(2 * math.pi * place))
-            self.requests.append(self._request(index, self.start + timedelta(milliseconds=int(seconds * 1000)), drift_from))
+            self.requests.append(
+                self._request(index, self.start + timedelta(milliseconds=int(seconds * 1000)), drift_from)
+            )
         self.drift_from: Optional[datetime] = self.requests[drift_from]["time"] if options.drift_last else None
 
     def _request(self, index: int, when: datetime, drift_from: int) -> Dict[str, Any]:
@@ -119,6 +122,26 @@ class Client:
         self._connection = kind(parts.hostname, parts.port, timeout=30)
         self._base = parts.path.rstrip("/")
 
+    def wait(self, seconds: float) -> None:
+        """Until the service answers."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._connection.request("GET", self._base + "/healthz")
+                response = self._connection.getresponse()
+                response.read()
+                if response.status == 200:
+                    return
+                fault = f"GET /healthz answers {response.status}"
+            except OSError as error:
+                self._connection.close()
+                fault = str(error)
+            if time.monotonic() >= deadline:
+                raise SystemExit(
+                    f"load.py: no iris service at {self._connection.host}:{self._connection.port}: {fault}"
+                )
+            time.sleep(0.1)
+
     def post(self, path: str, body: bytes, headers: Dict[str, str]) -> Tuple[int, Dict[str, Any]]:
         headers = {"content-type": "application/json", **headers}
         try:
@@ -138,6 +161,7 @@ def run(options: argparse.Namespace) -> Dict[str, Any]:
     """Sends all, and answers the summary."""
     plan = Plan(options)
     client = Client(options.url)
+    client.wait(options.wait)
     statuses: Dict[str, Counter] = {path: Counter() for path in ("/predict", "/label", "/feedback")}
     hours: Dict[str, Counter] = defaultdict(Counter)
     classes: Counter = Counter()
@@ -192,7 +216,11 @@ def run(options: argparse.Namespace) -> Dict[str, Any]:
                 hour["errors"] += 1
             if show and (done % 20 == 0 or done == len(plan.requests)):
                 share = done / len(plan.requests)
-                print(f"\rload  [{'#' * int(30 * share):<30}] {done}/{len(plan.requests)} requests", end="", file=sys.stderr)
+                print(
+                    f"\rload  [{'#' * int(30 * share):<30}] {done}/{len(plan.requests)} requests",
+                    end="",
+                    file=sys.stderr,
+                )
     if show:
         print(file=sys.stderr)
 
@@ -219,7 +247,12 @@ def run(options: argparse.Namespace) -> Dict[str, Any]:
         "feedback": statuses["/feedback"]["202"],
         "thumbs": dict(sorted(thumbs.items())),
         "petal_length": {
-            period: {"n": len(values), "mean": mean(values), "min": min(values, default=None), "max": max(values, default=None)}
+            period: {
+                "n": len(values),
+                "mean": mean(values),
+                "min": min(values, default=None),
+                "max": max(values, default=None),
+            }
             for period, values in petals.items()
         },
         "accuracy": {
@@ -240,7 +273,10 @@ def parse(arguments: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--drift-last", type=int, default=400, help="how many of the last requests have longer petals")
     parser.add_argument("--hours", type=float, default=10.0, help="hours over which the events' times are spread")
-    parser.add_argument("--end-time", type=parse_time, help="RFC 3339; where the hours end; default: the last full hour")
+    parser.add_argument(
+        "--end-time", type=parse_time, help="RFC 3339; where the hours end; default: the last full hour"
+    )
+    parser.add_argument("--wait", type=float, default=10.0, help="seconds to wait for the service to answer")
     options = parser.parse_args(arguments)
     if options.requests < 1 or not 0 <= options.drift_last <= options.requests or options.hours <= 0:
         parser.error("--requests is at least 1, --drift-last 0 to --requests, --hours above 0")

@@ -43,7 +43,7 @@ REGIONS = ("eu", "us", "apac")
 LATENCY_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 PETAL_BUCKETS = tuple(index / 2 for index in range(2, 15))  # 1.0 to 7.0 cm
 
-# -- the model -----------------------------------------------------------------------------------------------------------
+# -- the model -------------------------------------------------------------------------------------
 
 
 class Model:
@@ -61,7 +61,7 @@ class Model:
         return self.classes[int(probabilities.argmax())], dict(zip(self.classes, map(float, probabilities)))
 
 
-# -- what callers send -----------------------------------------------------------------------------------------------------
+# -- what callers send -----------------------------------------------------------------------------
 
 Centimetres = Field(gt=0, le=100, allow_inf_nan=False)
 
@@ -91,7 +91,7 @@ class Thumb(BaseModel):
     replay_time: Optional[str] = None
 
 
-# -- the service -----------------------------------------------------------------------------------------------------------
+# -- the service -----------------------------------------------------------------------------------
 
 
 class Metrics:
@@ -108,7 +108,10 @@ class Metrics:
             ["model_version"], buckets=LATENCY_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.petal_length = Histogram(
-            "input_petal_length", "Petal length that was asked about, in cm.", buckets=PETAL_BUCKETS, registry=self.registry
+            "input_petal_length",
+            "Petal length that was asked about, in cm.",
+            buckets=PETAL_BUCKETS,
+            registry=self.registry,
         )
         self.latency = latency.labels(model_version)
         self.by_class = {name: self.predictions.labels(model_version, name) for name in classes}
@@ -254,7 +257,9 @@ def parse(arguments: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument("--spool", default=env("NADI_SPOOL", "/var/spool/nadi"), help="directory for segments")
     parser.add_argument("--environment", default=env("NADI_ENVIRONMENT", "demo"))
     parser.add_argument("--service", default=env("NADI_SERVICE", "iris-api"))
-    parser.add_argument("--host-name", default=env("NADI_HOST") or None, help="host in file names; default: the system's")
+    parser.add_argument(
+        "--host-name", default=env("NADI_HOST") or None, help="host in file names; default: the system's"
+    )
     parser.add_argument("--model-version", default=env("IRIS_MODEL_VERSION", "1.0.0"))
     parser.add_argument("--seal-seconds", type=float, default=float(env("NADI_SEAL_SECONDS", "20")))
     parser.add_argument(
@@ -271,7 +276,9 @@ def parse(arguments: Optional[List[str]] = None) -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    uvicorn.run(make_app(options), host=options.address, port=options.port, log_level=options.log_level, access_log=False)
+    uvicorn.run(
+        make_app(options), host=options.address, port=options.port, log_level=options.log_level, access_log=False
+    )
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def features(value: Any) -> Dict[str, Any]:
         if _all_good(value) and _SCALARS.issuperset(map(type, value.values())):
             return value.copy()
     elif not hasattr(value, "items"):
-        raise TypeError(f"features is {type(value).__name__}, not a mapping of names to values; give dict(zip(names, row))")
+        raise TypeError(f"features is {type(value).__name__}, not a mapping; give dict(zip(names, row))")
     if len(value) > MAX_FEATURES:
         raise ValueError(f"features has {len(value)} entries; give at most {MAX_FEATURES}")
     result = {}
@@ -270,7 +270,7 @@ def genai(value: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def others(known: Dict[str, str], given: Dict[str, Any], fields: Dict[str, Any]) -> Optional[str]:
-    """Puts the optional ``given`` into ``fields``; unknown names go into ``extra``, and the first of these is answered."""
+    """Puts the optional ``given`` into ``fields``, unknown ones into ``extra``; answers the first unknown name."""
     unknown = None
     for field, value in given.items():
         if value is None:

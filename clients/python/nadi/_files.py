@@ -63,7 +63,7 @@ class Settings:
 class WriterFiles:
     """The files of one writer, from its lock file's creation to its end segment.
 
-    Creating one makes the directory and the lock file, takes the lock and syncs both; it raises ``OSError`` if it cannot.
+    Creating one makes the directory and the lock file, takes the lock and syncs both, or raises ``OSError``.
     """
 
     def __init__(self, settings: Settings, counts: Counts) -> None:
@@ -161,9 +161,9 @@ class WriterFiles:
         self.opened_at = _time.monotonic()
         self._torn = False
 
-    def check_place(self) -> None:
-        """Raises ``PlaceTaken`` unless the lock file and the open segment still stand where they were made."""
-        places = [(self.lock_fd, self._lock_path)]
+    def check_place(self, lock: bool = True) -> None:
+        """Raises ``PlaceTaken`` unless the open segment and (if asked) the lock file stand where they were made."""
+        places = [(self.lock_fd, self._lock_path)] if lock else []
         if self.segment_fd >= 0:
             places.append((self.segment_fd, self._open_path))
         for descriptor, path in places:
@@ -217,12 +217,13 @@ class WriterFiles:
 
     # -- sealing -------------------------------------------------------------------------------------------------------
 
-    def seal(self, end: bool) -> None:
+    def seal(self, end: bool, lock: bool = True) -> None:
         """Seals the open segment; at the end, also one that holds nothing but its ``writer`` line.
 
-        Raises ``OSError`` if the disk refuses (the segment stays open and may be sealed later) and ``PlaceTaken``.
+        ``lock`` false does so without a lock file in place. Raises ``PlaceTaken``, and ``OSError`` if the disk
+        refuses: the segment stays open then and may be sealed later.
         """
-        self.check_place()
+        self.check_place(lock)
         if self.segment_fd < 0:
             if not end:
                 return
@@ -283,7 +284,7 @@ class WriterFiles:
     # -- letting go ----------------------------------------------------------------------------------------------------
 
     def abandon(self) -> None:
-        """Closes the descriptors and leaves the files for the shipper. Never unlocks: a fork's parent has the lock too."""
+        """Closes the descriptors, leaves the files to the shipper. Never unlocks: a fork's parent has the lock too."""
         self._close_segment()
         with self.settings.guard:
             descriptor, self.lock_fd = self.lock_fd, -1

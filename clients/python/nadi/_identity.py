@@ -70,7 +70,8 @@ def milliseconds(when: TimeLike) -> int:
 
 def uuid7_hex(ms: int, bits: int) -> str:
     """A UUIDv7 as 32 hex digits, from a time in milliseconds since the epoch and 74 random bits."""
-    return f"{ms & 0xFFFFFFFFFFFF:012x}7{bits >> 62:03x}{0x8000 | (bits >> 48) & 0x3FFF:04x}{bits & 0xFFFFFFFFFFFF:012x}"
+    variant = 0x8000 | (bits >> 48) & 0x3FFF
+    return f"{ms & 0xFFFFFFFFFFFF:012x}7{bits >> 62:03x}{variant:04x}{bits & 0xFFFFFFFFFFFF:012x}"
 
 
 def host_label(host: str) -> str:

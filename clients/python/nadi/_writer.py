@@ -57,8 +57,9 @@ class EventWriter:
     :param strict: raise ``TypeError`` or ``ValueError`` on wrong arguments instead of counting them as ``invalid``.
     :param buffer_events: lines that the buffer holds.
     :param buffer_bytes: bytes that the buffer holds.
-    :param resource_seconds: write a ``resource`` event about this process every so many seconds; 0 writes none.
-    :raises ValueError: for wrong settings. A directory that cannot be written is no error: it is logged and tried again.
+    :param resource_seconds: write a ``resource`` event about this process every so many seconds (in a forked child from
+        its first event on); 0 writes none.
+    :raises ValueError: for wrong settings. A spool that cannot be written is no error: it is logged and tried again.
     """
 
     # Set anew in each process, by _begin_process.
@@ -85,7 +86,7 @@ class EventWriter:
         if on_full not in ("drop", "block"):
             raise ValueError(f'on_full is {on_full!r}; give "drop" or "block"')
         if seal_bytes < 4096 or seal_seconds <= 0 or buffer_events < 1 or buffer_bytes < 4096 or resource_seconds < 0:
-            raise ValueError("seal_bytes and buffer_bytes are at least 4096, seal_seconds above 0, buffer_events above 0")
+            raise ValueError("seal_bytes and buffer_bytes are at least 4096, seal_seconds and buffer_events above 0")
         self._service = _fields.name("service", service)
         self._environment = None if environment is None else _fields.name("environment", environment)
         self._settings = Settings(
@@ -199,7 +200,7 @@ class EventWriter:
         """Writes what turned out to be true of a prediction; answers the event's id.
 
         :param label: the true class, number or boolean. ``label`` or ``value`` is needed.
-        :param value: a number that goes with it, for example revenue, in ``value_currency`` (ISO 4217) if that is given.
+        :param value: a number that goes with it, for example revenue, in ``value_currency`` (ISO 4217) if given.
         :param name: which outcome, where there are several; by default ``label``.
         :param prediction_time: when the prediction was made, if you know it: it makes joining cheap.
         :param others: ``label_time``, ``label_source``, ``weight``, ``revision``, ``request_id``, ``extra``, ...
@@ -220,8 +221,12 @@ class EventWriter:
             if label is None and value is None:
                 raise ValueError("an outcome needs a label or a value")
             if value_currency is not None:
-                if not (isinstance(value_currency, str) and len(value_currency) == 3 and value_currency.isupper()
-                        and value_currency.isascii()):
+                if not (
+                    isinstance(value_currency, str)
+                    and len(value_currency) == 3
+                    and value_currency.isupper()
+                    and value_currency.isascii()
+                ):
                     raise ValueError(f"value_currency is {value_currency!r}; give three capitals, for example EUR")
                 event["value_currency"] = value_currency
             if others:
@@ -617,6 +622,10 @@ class EventWriter:
         if old is None:
             return
         self._complain("taken", f"{cause}: beginning a new writer, which writes again what was not sealed")
+        try:
+            old.seal(end=True, lock=False)  # if only the lock file was taken away, the old writer may end in order
+        except (OSError, PlaceTaken):
+            pass
         old.record_counts()
         old.abandon()
         with self._lock:
@@ -719,7 +728,7 @@ class EventWriter:
         with self._lock:
             self._counts.dropped["disk_full"] += lost
             self._pending, self._buffer = [], []
-        self._complain("close", f"the spool cannot be written: {lost} events are lost, the files are left to be adopted")
+        self._complain("close", f"the spool cannot be written: {lost} events are lost, its files will be adopted")
         if self._files is not None:
             self._files.record_counts()
             self._files.abandon()
@@ -733,8 +742,6 @@ class EventWriter:
             files.settings.guard = threading.Lock()
             files.abandon()
         self._begin_process()
-        if self._resource_seconds and not self._closed:
-            self._start_thread()
 
 
 def _one_of(field: str, value: Any, allowed: "frozenset[str]") -> str:
@@ -782,6 +789,4 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_close_all)
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -18,7 +18,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 SCHEMA = HERE.parent.parent / "schema"
 sys.path.insert(0, str(HERE.parent))
 
-SEALED = re.compile(r"(?P<writer>[a-z0-9.-]{1,64}-[0-9a-f]{32})-(?P<seq>\d+)-(?P<ms>\d{13})-(?P<lines>\d+)(?P<end>-end)?\.jsonl")
+SEALED = re.compile(
+    r"(?P<writer>[a-z0-9.-]{1,64}-[0-9a-f]{32})-(?P<seq>\d+)-(?P<ms>\d{13})-(?P<lines>\d+)(?P<end>-end)?\.jsonl"
+)
 OPEN = re.compile(r"(?P<writer>[a-z0-9.-]{1,64}-[0-9a-f]{32})-(?P<seq>\d+)\.open")
 REASONS = ["buffer_full", "disk_full", "io_error", "too_large", "invalid"]
 
@@ -49,7 +51,8 @@ class Segment:
 class Spool:
     def __init__(self, directory: pathlib.Path) -> None:
         self.segments = sorted(
-            (Segment(p) for p in directory.iterdir() if p.suffix in (".jsonl", ".open")), key=lambda s: (s.writer, s.seq)
+            (Segment(p) for p in directory.iterdir() if p.suffix in (".jsonl", ".open")),
+            key=lambda s: (s.writer, s.seq),
         )
         self.locks = sorted(directory.glob("*.lock"))
         names = {p.name for p in directory.iterdir()}
@@ -108,7 +111,19 @@ def check_closed_writer(segments: List[Segment]) -> Dict[str, Any]:
         assert last["appended"] == last["written"] + sum(last["dropped"].values())
         assert last["end"] == segment.end == (segment is segments[-1])
         assert last["adopted"] is False
-        keys = ["schema", "type", "time", "writer", "service", "segment", "appended", "written", "dropped", "end", "adopted"]
+        keys = [
+            "schema",
+            "type",
+            "time",
+            "writer",
+            "service",
+            "segment",
+            "appended",
+            "written",
+            "dropped",
+            "end",
+            "adopted",
+        ]
         assert list(last)[:11] == keys and list(last["dropped"]) == REASONS
     return segments[-1].events[-1]
 

@@ -86,13 +86,18 @@ def test_everything_follows_the_schema(spool, validator, encoder):
         assert uuid.UUID(event["id"]).version == 7
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event["time"])
     features = events[0]["features"]
-    assert {key: features[key] for key in ("nan", "inf", "nan64", "none", "object", "vector", "list", "nested", "beyond")} == (
-        dict.fromkeys(("nan", "inf", "nan64", "none", "object", "vector", "list", "nested", "beyond"))
-    )
+    assert {
+        key: features[key] for key in ("nan", "inf", "nan64", "none", "object", "vector", "list", "nested", "beyond")
+    } == (dict.fromkeys(("nan", "inf", "nan64", "none", "object", "vector", "list", "nested", "beyond")))
     assert features["float32"] == float(numpy.float32(0.1)) and features["int64"] == -3 and features["bool"] is True
     assert features["huge"] == 1e30 and isinstance(features["huge"], float) and features["int_max"] == 2**64 - 1
     assert features["nul"] == "a\ufffdb" and features["lone"] == "a\ufffdb" and features["quote"] == 'x"\\\n\u2028'
-    assert features["array"] == 4.0 and features["zero"] == 5 and features["color"] == "red" and features["decimal"] == 1.25
+    assert (
+        features["array"] == 4.0
+        and features["zero"] == 5
+        and features["color"] == "red"
+        and features["decimal"] == 1.25
+    )
     assert events[1]["prediction_id"] == "mine" and events[1]["scores"] == {"setosa": 1.0, "virginica": 0.0}
     assert events[1]["tags"] == {"region": "eu", "new": "true", "n": "3"}
     assert events[2]["error_type"] == "timeout" and events[3]["score"] is None

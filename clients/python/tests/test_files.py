@@ -172,8 +172,24 @@ def test_a_wiped_spool_makes_a_new_writer(spool, what):
     assert [e["id"] for e in Spool(spool).events()] == [first, second]
     writer.close()
     read = Spool(spool)
-    assert read.writers() == [writer._files.name] and check_closed_writer(read.segments)["written"] == 3
-    assert len(read.locks) == (1 if what == "open" else 0)
+    assert check_closed_writer(read.of(writer._files.name))["written"] == 3
+    assert read.writers() == [writer._files.name] and len(read.locks) == (1 if what == "open" else 0)
+
+
+def test_without_its_lock_file_a_writer_ends_in_order_and_a_new_one_begins(spool):
+    writer = nadi.EventWriter(spool, service="s")
+    first = writer.prediction("iris", "1")
+    assert writer.flush()
+    old = writer.name
+    (spool / f"{old}.lock").unlink()
+    second = writer.prediction("iris", "1")
+    assert writer.flush()
+    writer.close()
+    read = Spool(spool)
+    assert len(read.writers()) == 2 and not read.locks
+    for name in read.writers():
+        check_closed_writer(read.of(name))
+    assert [e["id"] for e in read.events()] == [first, second]  # each once
 
 
 def test_a_taken_number_makes_a_new_writer(spool):

@@ -75,7 +75,9 @@ METHODS = {
 
 def names_fit(event):
     """What a schema cannot say: names in bytes, not in characters."""
-    assert all(len(event.get(key, "").encode()) <= 256 for key in ("id", "source", "model_name", "model_version", "name"))
+    assert all(
+        len(event.get(key, "").encode()) <= 256 for key in ("id", "source", "model_name", "model_version", "name")
+    )
 
 
 @pytest.mark.parametrize("encoder", sorted(ENCODERS))

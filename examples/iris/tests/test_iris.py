@@ -96,7 +96,10 @@ def test_one_flower(start, validator):
     service = start("--model-version", "2.0")
     assert service.metrics()['predictions_total{model_version="2.0",predicted_class="virginica"}'] == 0
     status, answer = service.call(
-        "POST", "/predict", {**FLOWER, "request_id": "r-9"}, {"x-replay-time": "2020-01-01T00:00:00.000Z", "x-region": "eu"}
+        "POST",
+        "/predict",
+        {**FLOWER, "request_id": "r-9"},
+        {"x-replay-time": "2020-01-01T00:00:00.000Z", "x-region": "eu"},
     )
     assert status == 200 and answer["class"] == "setosa" and 0.9 < answer["score"] <= 1
     identity = answer["prediction_id"]
@@ -221,8 +224,11 @@ def test_the_foreign_log(tmp_path):
     longer = [name for name in written if name in files and files[name] != written[name]]
     assert longer == ["fraud.log.2"] and files["fraud.log.2"].startswith(written["fraud.log.2"])
     assert files["fraud.log"] == b""
-    lines = [json.loads(line) for name in files for line in
-             (gzip.decompress(files[name]) if name in packed else files[name]).splitlines()]
+    lines = [
+        json.loads(line)
+        for name in files
+        for line in (gzip.decompress(files[name]) if name in packed else files[name]).splitlines()
+    ]
     assert all(set(line) == {"ts", "ver", "input", "out", "ms", "rid"} for line in lines)
     assert Counter(line["ts"][:13] + ":00:00Z" for line in lines) == then["hours"]
     assert Counter(line["out"]["class"] for line in lines) == then["classes"]
