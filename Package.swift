@@ -91,11 +91,20 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             path: "Tests/TestSupport"),
+        .executableTarget(
+            name: "event-writer-probe", dependencies: ["EventModel", "EventWriting"],
+            path: "Tests/Programs/event-writer-probe"),
+        .executableTarget(
+            name: "benchmark-append", dependencies: ["CAllocationCount", "EventModel", "EventWriting"],
+            path: "Tests/Benchmarks/append"),
+        .target(name: "CAllocationCount", path: "Tests/Programs/CAllocationCount"),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "TestSupport"]),
         .testTarget(name: "DurableIOTests", dependencies: ["DurableIO", "TestSupport"]),
         .testTarget(name: "ServiceSupportTests", dependencies: ["ServiceSupport", "TestSupport"]),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", "TestSupport"]),
-        .testTarget(name: "EventWritingTests", dependencies: ["EventModel", "EventWriting", "TestSupport"]),
+        .testTarget(
+            name: "EventWritingTests",
+            dependencies: ["EventModel", "EventWriting", "TestSupport", "event-writer-probe"]),
         .testTarget(
             name: "EventSegmentsTests",
             dependencies: ["Compression", "DurableIO", "EventModel", "EventSegments", "TestSupport"]),
@@ -131,7 +140,7 @@ let package = Package(
     cxxLanguageStandard: .cxx17
 )
 
-for target in package.targets where target.type != .system && target.name != "CSimdJSON" {
+for target in package.targets where target.type != .system && !["CAllocationCount", "CSimdJSON"].contains(target.name) {
     target.swiftSettings = [
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),

@@ -1,0 +1,79 @@
+import EventModel
+import Glibc
+
+/// What one thread keeps between appends, so that it encodes without a lock and without allocating: a line's memory and
+/// a random generator.
+final class ThreadScratch {
+    /// The line's memory; nil while an append uses it (an event's closure may log in turn).
+    private var spare: LineEncoder? = LineEncoder()
+    private var random = FastRandom()
+    private var generation = ForkWatch.generation
+
+    /// Hands out the line's memory, emptied.
+    func takeLine() -> LineEncoder {
+        guard var line = spare.take() else { return LineEncoder() }
+        line.reset()
+        return line
+    }
+
+    /// Takes the line's memory back.
+    func giveBack(_ line: consuming LineEncoder) {
+        spare = consume line
+    }
+
+    /// A new event id. A forked child starts a random sequence of its own.
+    func makeID(time_ms: Int64) -> UUIDv7 {
+        if generation != ForkWatch.generation {
+            generation = ForkWatch.generation
+            random = FastRandom()
+        }
+        return UUIDv7(time_ms: time_ms, using: &random)
+    }
+
+    /// This thread's scratch, made on first use and freed when the thread ends.
+    static var current: ThreadScratch {
+        if let pointer = pthread_getspecific(key) {
+            return Unmanaged<ThreadScratch>.fromOpaque(pointer).takeUnretainedValue()
+        }
+        let scratch = ThreadScratch()
+        pthread_setspecific(key, Unmanaged.passRetained(scratch).toOpaque())
+        return scratch
+    }
+
+    private static let key: pthread_key_t = {
+        var key = pthread_key_t()
+        let result = pthread_key_create(&key) { pointer in
+            if let pointer { Unmanaged<ThreadScratch>.fromOpaque(pointer).release() }
+        }
+        precondition(result == 0, "no thread-specific keys left in this process")
+        return key
+    }()
+}
+
+/// xoshiro256** (Blackman and Vigna, 2018), seeded by the system. For ids: unique, not secret.
+struct FastRandom: RandomNumberGenerator {
+    private var state: (UInt64, UInt64, UInt64, UInt64)
+
+    init() {
+        var system = SystemRandomNumberGenerator()
+        state = (system.next(), system.next(), system.next(), system.next() | 1)
+    }
+
+    init(seed: UInt64) {
+        state = (seed, 0x9E37_79B9_7F4A_7C15, 0xBF58_476D_1CE4_E5B9, 1)
+    }
+
+    @inline(__always)
+    mutating func next() -> UInt64 {
+        let product = state.1 &* 5
+        let result = (product &<< 7 | product &>> 57) &* 9
+        let shifted = state.1 &<< 17
+        state.2 ^= state.0
+        state.3 ^= state.1
+        state.1 ^= state.2
+        state.0 ^= state.3
+        state.2 ^= shifted
+        state.3 = state.3 &<< 45 | state.3 &>> 19
+        return result
+    }
+}

@@ -1,0 +1,38 @@
+/// What any event may carry beside its content.
+public struct EventContext: Sendable {
+    /// When it happened, in milliseconds since the epoch; nil means now.
+    public var time_ms: Int64?
+    /// The event's id, where the service has one of its own; nil means a new UUIDv7.
+    public var id: String?
+    /// The request that it belongs to.
+    public var request_id: String?
+    /// W3C trace id, 32 hexadecimal digits.
+    public var trace_id: String?
+    /// W3C span id, 16 hexadecimal digits.
+    public var span_id: String?
+    /// Slice dimensions of low cardinality: at most 8, values are texts.
+    public var tags: NamedValues = [:]
+    /// Anything else worth keeping: archived, never aggregated.
+    public var extra: NamedValues = [:]
+
+    public init(
+        time_ms: Int64? = nil, id: String? = nil, request_id: String? = nil, trace_id: String? = nil,
+        span_id: String? = nil, tags: NamedValues = [:], extra: NamedValues = [:]
+    ) {
+        self.time_ms = time_ms
+        self.id = id
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.tags = tags
+        self.extra = extra
+    }
+
+    func write(to event: inout EventFields) {
+        event.optional(",\"request_id\":", name: request_id)
+        event.optional(",\"trace_id\":", name: trace_id)
+        event.optional(",\"span_id\":", name: span_id)
+        event.tags(tags)
+        event.extra(extra)
+    }
+}

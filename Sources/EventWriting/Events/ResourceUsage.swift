@@ -1,0 +1,88 @@
+/// What a process used over the last ``interval_seconds``.
+public struct ResourceUsage: Sendable {
+    /// One graphics processor's share.
+    public struct GPU: Sendable {
+        /// The device's number.
+        public var index: Int
+        /// 0 to 1.
+        public var utilization_ratio: Double?
+        public var memory_used_bytes: Int?
+        public var memory_limit_bytes: Int?
+        public var temperature_celsius: Double?
+        public var power_watts: Double?
+
+        public init(index: Int) { self.index = index }
+    }
+
+    /// How long was measured, in seconds; more than 0.
+    public var interval_seconds: Double
+    /// The model that runs here, where it is one.
+    public var model: String?
+    /// 0 to 1 of the limit.
+    public var cpu_utilization_ratio: Double?
+    /// Processor time used in this interval, in seconds.
+    public var cpu_seconds: Double?
+    public var memory_rss_bytes: Int?
+    public var memory_limit_bytes: Int?
+    public var open_fds: Int?
+    public var threads: Int?
+    public var inflight_requests: Int?
+    public var queue_depth: Int?
+    public var disk_free_bytes: Int?
+    /// At most 64.
+    public var gpus: [GPU] = []
+    /// Time, ids, tags.
+    public var context = EventContext()
+
+    public init(interval_seconds: Double) { self.interval_seconds = interval_seconds }
+
+    /// The common case in one expression.
+    public static func resource(
+        interval_seconds: Double, cpu_utilization_ratio: Double? = nil, cpu_seconds: Double? = nil,
+        memory_rss_bytes: Int? = nil, memory_limit_bytes: Int? = nil, inflight_requests: Int? = nil,
+        queue_depth: Int? = nil, gpus: [GPU] = [], time_ms: Int64? = nil
+    ) -> ResourceUsage {
+        var event = ResourceUsage(interval_seconds: interval_seconds)
+        event.cpu_utilization_ratio = cpu_utilization_ratio
+        event.cpu_seconds = cpu_seconds
+        event.memory_rss_bytes = memory_rss_bytes
+        event.memory_limit_bytes = memory_limit_bytes
+        event.inflight_requests = inflight_requests
+        event.queue_depth = queue_depth
+        event.gpus = gpus
+        event.context.time_ms = time_ms
+        return event
+    }
+
+    func write(to event: inout EventFields) {
+        if !(interval_seconds > 0 && interval_seconds.isFinite) || gpus.count > 64 { event.line.isInvalid = true }
+        event.optional(",\"interval_seconds\":", interval_seconds)
+        event.optional(",\"model_name\":", name: model)
+        event.optional(",\"cpu_utilization_ratio\":", cpu_utilization_ratio)
+        event.optional(",\"cpu_seconds\":", cpu_seconds)
+        event.optional(",\"memory_rss_bytes\":", memory_rss_bytes)
+        event.optional(",\"memory_limit_bytes\":", memory_limit_bytes)
+        event.optional(",\"open_fds\":", open_fds)
+        event.optional(",\"threads\":", threads)
+        event.optional(",\"inflight_requests\":", inflight_requests)
+        event.optional(",\"queue_depth\":", queue_depth)
+        event.optional(",\"disk_free_bytes\":", disk_free_bytes)
+        if !gpus.isEmpty { writeGPUs(to: &event) }
+        context.write(to: &event)
+    }
+
+    private func writeGPUs(to event: inout EventFields) {
+        event.line.append(",\"gpus\":[")
+        for (place, gpu) in gpus.enumerated() {
+            event.line.append(place == 0 ? "{\"index\":" : ",{\"index\":")
+            event.line.append(gpu.index)
+            event.optional(",\"utilization_ratio\":", gpu.utilization_ratio)
+            event.optional(",\"memory_used_bytes\":", gpu.memory_used_bytes)
+            event.optional(",\"memory_limit_bytes\":", gpu.memory_limit_bytes)
+            event.optional(",\"temperature_celsius\":", gpu.temperature_celsius)
+            event.optional(",\"power_watts\":", gpu.power_watts)
+            event.line.append("}")
+        }
+        event.line.append("]")
+    }
+}

@@ -1,0 +1,173 @@
+import EventModel
+import Glibc
+
+/// The file operations of one writer. Every call says what failed by `errno`; nothing here decides or counts.
+struct SegmentFiles {
+    let directory: String
+    let descriptors: Descriptors
+
+    /// What ``SegmentMachine/Result`` calls `gone`, as a code of its own.
+    static let gone: Int32 = -1
+
+    private func path(_ name: String) -> String { directory + "/" + name }
+
+    // MARK: Lock file
+
+    /// Creates, locks and fills the lock file. On return its 4096 bytes and its name are on the disk.
+    func createLock(_ name: WriterName, _ record: LockRecord) -> Int32 {
+        let path = path(name.lockFileName)
+        let code = descriptors.openLockFile {
+            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o640) }
+            if file < 0 { return -errno }
+            if retrying({ flock(file, LOCK_EX | LOCK_NB) }) != 0 {
+                let code = errno
+                close(file)
+                unlink(path)
+                return -code
+            }
+            return file
+        }
+        if code < 0 { return -code }
+        var failure = writeRecord(record)
+        if failure == 0, fsync(descriptors.lockFile) != 0 { failure = errno }
+        if failure == 0 { failure = syncDirectory() }
+        if failure != 0 {
+            descriptors.closeLockFile()
+            unlink(path)
+        }
+        return failure
+    }
+
+    /// Rewrites the lock file by one `pwrite`.
+    func writeRecord(_ record: LockRecord) -> Int32 {
+        let bytes = record.encoded()
+        let written = bytes.withUnsafeBytes { bytes in
+            retrying { pwrite(descriptors.lockFile, bytes.baseAddress, bytes.count, 0) }
+        }
+        if written == bytes.count { return 0 }
+        return written < 0 ? errno : ENOSPC
+    }
+
+    func removeLock(_ name: WriterName) -> Int32 {
+        let failed = unlink(path(name.lockFileName)) != 0
+        let code = failed ? errno : syncDirectory()
+        descriptors.closeLockFile()
+        return code
+    }
+
+    // MARK: Segment
+
+    /// Creates the segment; ``gone`` where the lock file was taken away or the number is taken.
+    func openSegment(_ name: SegmentName) -> Int32 {
+        let held = isOurs(descriptors.lockFile, path(name.writer.lockFileName))
+        if held != 0 { return held }
+        let taken = numberIsFree(name)
+        if taken != 0 { return taken }
+        let path = path(name.fileName)
+        let code = descriptors.openSegment {
+            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_APPEND | O_CLOEXEC, 0o640) }
+            return file < 0 ? -errno : file
+        }
+        return code == -EEXIST ? Self.gone : -code
+    }
+
+    /// 0 where both files are still ours, ``gone`` where one is not.
+    func check(_ name: SegmentName) -> Int32 {
+        let held = isOurs(descriptors.lockFile, path(name.writer.lockFileName))
+        return held != 0 ? held : isOurs(descriptors.segment, path(name.fileName))
+    }
+
+    /// Writes all bytes unless an error stops it. Returns how many were written, and the error or 0.
+    func append(_ bytes: UnsafeRawBufferPointer) -> (written: Int, code: Int32) {
+        var done = 0
+        while done < bytes.count {
+            let result = retrying { write(descriptors.segment, bytes.baseAddress.map { $0 + done }, bytes.count - done) }
+            if result <= 0 { return (done, result < 0 ? errno : EIO) }
+            done += result
+        }
+        return (done, 0)
+    }
+
+    /// Starts writing the segment's pages to the disk, so that sealing has less to wait for.
+    func startWriteback(from offset: Int, count: Int) {
+        LinuxCalls.startWriteback(descriptors.segment, from: offset, count: count)
+    }
+
+    /// Synchronises and renames the segment. A failed `fsync` is reported after the rename: the kernel reports it only
+    /// once, and a file that stays would help nobody.
+    func seal(_ name: SegmentName, as target: SegmentName) -> (code: Int32, warning: Int32) {
+        var warning: Int32 = fsync(descriptors.segment) == 0 ? 0 : errno
+        let ours = check(name)
+        if ours != 0 { return (ours, warning) }
+        let free = numberIsFree(name)
+        if free != 0 { return (free, warning) }
+        if rename(path(name.fileName), path(target.fileName)) != 0 {
+            return (errno == ENOENT ? Self.gone : errno, warning)
+        }
+        descriptors.closeSegment()
+        let synced = syncDirectory()
+        if warning == 0 { warning = synced }
+        return (0, warning)
+    }
+
+    /// The first bytes of the open segment, up to the end of a line. Works also when the file has no name any more.
+    func readBack(_ count: Int) -> [UInt8] {
+        guard count > 0, descriptors.segment >= 0 else { return [] }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        bytes.withUnsafeMutableBytes { bytes in
+            while done < count {
+                let result = retrying {
+                    pread(descriptors.segment, bytes.baseAddress.map { $0 + done }, count - done, off_t(done))
+                }
+                if result <= 0 { break }
+                done += result
+            }
+        }
+        let end = bytes[..<done].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+        bytes.removeSubrange(end...)
+        return bytes
+    }
+
+    // MARK: Checks
+
+    /// 0 where the path names the file that is open, ``gone`` where it does not.
+    private func isOurs(_ file: Int32, _ path: String) -> Int32 {
+        var open = stat()
+        var named = stat()
+        if fstat(file, &open) != 0 { return errno }
+        if stat(path, &named) != 0 { return errno == ENOENT || errno == ENOTDIR ? Self.gone : errno }
+        let same = open.st_dev == named.st_dev && open.st_ino == named.st_ino && open.st_nlink > 0
+        return same ? 0 : Self.gone
+    }
+
+    /// 0 where no sealed file of this writer and number exists.
+    private func numberIsFree(_ name: SegmentName) -> Int32 {
+        guard let listing = opendir(directory) else { return errno == ENOENT ? Self.gone : errno }
+        defer { closedir(listing) }
+        let prefix = "\(name.writer)-\(name.seq)-"
+        let length = prefix.utf8.count
+        while let entry = readdir(listing) {
+            let matches = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                strncmp(UnsafeRawPointer(tuple).assumingMemoryBound(to: CChar.self), prefix, length) == 0
+            }
+            if matches { return Self.gone }
+        }
+        return 0
+    }
+
+    private func syncDirectory() -> Int32 {
+        let file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if file < 0 { return errno }
+        defer { close(file) }
+        return fsync(file) == 0 ? 0 : errno
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+private func retrying<T: SignedInteger>(_ call: () -> T) -> T {
+    while true {
+        let result = call()
+        if result >= 0 || errno != EINTR { return result }
+    }
+}

@@ -1,0 +1,290 @@
+import EventModel
+
+/// What a writer does next and what it has counted: a pure value. Results of file operations go in, the next operation
+/// comes out; no clock, no files. Every crash, full disk and retry is a value test.
+///
+///     unborn --createLock--> between --openSegment--> open --writeLine--> sealing --seal--> between ... --> ended
+///
+/// Counting: a line counts as written when `write(2)` has returned for it. The start of a line that was cut off by a
+/// full disk (a *fragment*) is a line of its own; the next thing written begins with a newline, which ends it. So the
+/// lines of all segments always add up to `written`.
+struct SegmentMachine {
+    /// What does not change in a writer's life.
+    struct Settings {
+        var host: String
+        var service: String
+        var pid: Int
+        var replay: Bool
+        /// Keep lines for which there is no room and try again, instead of dropping them.
+        var keepsWhenFull: Bool
+        var sealBytes = EventLimits.sealBytes
+        var sealAge_ms = EventLimits.sealAge_ms
+        /// How often counts go to the lock file.
+        var record_ms: Int64 = 1000
+        /// Pause after a failed operation.
+        var retry_ms: Int64 = 1000
+    }
+
+    /// Where the writer stands.
+    enum Phase: Equatable {
+        /// No lock file yet.
+        case unborn
+        /// Between two segments.
+        case between
+        /// A segment is open.
+        case open
+        /// The `writer` line stands in the open segment, which must be synchronised and renamed.
+        case sealing(SegmentName)
+        /// The end segment is sealed; the lock file goes after this step.
+        case leaving(recorded: Bool)
+        /// Nothing is left to do.
+        case ended
+    }
+
+    /// The open segment.
+    struct Segment: Equatable {
+        var bytes = 0
+        var lines = 0
+        /// Bytes before the `writer` line: what must be written again if the file gets lost.
+        var eventBytes = 0
+        /// The last byte is not a newline.
+        var isTorn = false
+        /// When it was opened, on the steady clock.
+        var opened_ms: Int64 = 0
+    }
+
+    let settings: Settings
+    private(set) var name: WriterName
+    private(set) var phase = Phase.unborn
+    private(set) var seq = 0
+    private(set) var segment = Segment()
+    private(set) var counts = WriterCounts()
+    private(set) var started_ms: Int64
+
+    private var recorded = WriterCounts()
+    private var nextRecord_ms: Int64 = .min
+    private var mustRecord = false
+    /// No operation of the kind that failed before this time, on the steady clock.
+    private var retryOpen_ms: Int64 = .min
+    private var retryWrite_ms: Int64 = .min
+    private var retrySeal_ms: Int64 = .min
+    private var dropReason: Int32?
+    private var isLost = false
+
+    init(name: WriterName, started_ms: Int64, settings: Settings) {
+        self.name = name
+        self.started_ms = started_ms
+        self.settings = settings
+    }
+
+    /// Counts lines that were dropped before they reached the machine.
+    mutating func drop(_ more: DropCounts) {
+        counts.dropped.buffer_full += more.buffer_full
+        counts.dropped.disk_full += more.disk_full
+        counts.dropped.io_error += more.io_error
+        counts.dropped.too_large += more.too_large
+        counts.dropped.invalid += more.invalid
+        counts.appended += more.total
+    }
+
+    // MARK: - The next step
+
+    /// What to do now. Ask again after each result, until it says ``Action/rest(until_ms:)`` or ``Action/finished``.
+    func next(_ now: Now, hasLines: Bool, isClosing: Bool) -> Action {
+        if isLost { return .becomeNew(record(now, closed: false), keep: segment.eventBytes) }
+        if dropReason != nil { return .dropWaiting }
+        switch phase {
+        case .unborn:
+            guard now.steady_ms >= retryOpen_ms else { return .rest(until_ms: retryOpen_ms) }
+            return .createLock(name, record(now, closed: false))
+        case .between:
+            if hasLines || isClosing {
+                guard now.steady_ms >= retryOpen_ms else { return rest(now, or: retryOpen_ms) }
+                return .openSegment(openName)
+            }
+            return rest(now, or: nil)
+        case .open:
+            return nextWhileOpen(now, hasLines: hasLines, isClosing: isClosing)
+        case .sealing(let target):
+            guard now.steady_ms >= retrySeal_ms else { return rest(now, or: retrySeal_ms) }
+            return .seal(openName, target)
+        case .leaving(let isRecorded):
+            return isRecorded ? .removeLock(name) : .record(record(now, closed: true))
+        case .ended:
+            return .finished
+        }
+    }
+
+    private func nextWhileOpen(_ now: Now, hasLines: Bool, isClosing: Bool) -> Action {
+        let due_ms = segment.opened_ms + settings.sealAge_ms
+        let mustSeal =
+            segment.bytes >= settings.sealBytes || (segment.bytes > 0 && now.steady_ms >= due_ms)
+            || (isClosing && !hasLines)
+        if mustSeal, now.steady_ms >= retrySeal_ms {
+            return .writeLine(writerLine(now, end: isClosing && !hasLines), newlineFirst: segment.isTorn)
+        }
+        if hasLines {
+            guard now.steady_ms >= retryWrite_ms else { return rest(now, or: retryWrite_ms) }
+            let room = settings.sealBytes - segment.bytes
+            return .write(limit: room > 0 ? room : settings.sealBytes, newlineFirst: segment.isTorn)
+        }
+        return rest(now, or: segment.bytes > 0 || isClosing ? max(due_ms, retrySeal_ms) : nil)
+    }
+
+    /// Nothing to do before `time_ms` but to keep the counts.
+    private func rest(_ now: Now, or time_ms: Int64?) -> Action {
+        if mustRecord || (counts != recorded && now.steady_ms >= nextRecord_ms) {
+            return .record(record(now, closed: false))
+        }
+        let recordTime_ms = counts != recorded ? nextRecord_ms : nil
+        guard let time_ms else { return .rest(until_ms: recordTime_ms) }
+        return .rest(until_ms: min(time_ms, recordTime_ms ?? time_ms))
+    }
+
+    private var openName: SegmentName { SegmentName(writer: name, seq: seq) }
+
+    /// The counts with the line that carries them.
+    private func writerLine(_ now: Now, end: Bool) -> WriterLine {
+        var counts = counts
+        counts.appended += 1
+        counts.written += 1
+        return WriterLine(
+            time_ms: now.wall_ms, writer: name.text, service: settings.service, segment: seq, counts: counts, end: end,
+            replay: settings.replay)
+    }
+
+    private func record(_ now: Now, closed: Bool) -> LockRecord {
+        LockRecord(
+            writer: name.text, host: settings.host, service: settings.service, pid: settings.pid,
+            started_ms: started_ms, updated_ms: now.wall_ms, seq: seq, counts: counts, closed: closed)
+    }
+}
+
+// MARK: - Results
+
+extension SegmentMachine {
+    /// Takes the result of the action that ``next(_:hasLines:isClosing:)`` named.
+    mutating func apply(_ result: Result, of action: Action, _ now: Now) {
+        if case .gone = result {
+            isLost = true
+            return
+        }
+        switch action {
+        case .createLock: created(result, now)
+        case .openSegment: opened(result, now)
+        case .write: wrote(result, now)
+        case .writeLine(let line, _): wroteLine(result, line, now)
+        case .seal(_, let target): sealed(result, target, now)
+        case .record(let record): tookRecord(record, now)
+        case .removeLock: phase = .ended
+        case .dropWaiting: dropped(result)
+        case .becomeNew: becameNew(result, now)
+        case .rest, .finished: break
+        }
+    }
+
+    private mutating func created(_ result: Result, _ now: Now) {
+        guard case .done = result else {
+            retryOpen_ms = now.steady_ms + settings.retry_ms
+            return
+        }
+        phase = .between
+        retryOpen_ms = .min
+        recorded = counts
+        nextRecord_ms = now.steady_ms + settings.record_ms
+    }
+
+    private mutating func opened(_ result: Result, _ now: Now) {
+        switch result {
+        case .done:
+            phase = .open
+            segment = Segment(opened_ms: now.steady_ms)
+            retrySeal_ms = .min
+        case .failed(let code):
+            failed(code, now)
+            retryOpen_ms = now.steady_ms + settings.retry_ms
+        default:
+            break
+        }
+    }
+
+    private mutating func wrote(_ result: Result, _ now: Now) {
+        guard case .wrote(let write) = result else { return }
+        count(write)
+        segment.eventBytes = segment.bytes
+        if write.code != 0 { failed(write.code, now) }
+    }
+
+    private mutating func wroteLine(_ result: Result, _ line: WriterLine, _ now: Now) {
+        guard case .wrote(let write) = result else { return }
+        let before = segment.eventBytes
+        count(write)
+        if write.code == 0, write.lines == 1 {
+            segment.eventBytes = before
+            phase = .sealing(
+                SegmentName(writer: name, seq: seq, sealed_ms: line.time_ms, lines: segment.lines, isEnd: line.end))
+        } else {
+            retrySeal_ms = now.steady_ms + settings.retry_ms
+        }
+    }
+
+    private mutating func sealed(_ result: Result, _ target: SegmentName, _ now: Now) {
+        guard case .done = result else {
+            retrySeal_ms = now.steady_ms + settings.retry_ms
+            return
+        }
+        seq += 1
+        segment = Segment()
+        mustRecord = true
+        phase = target.isEnd ? .leaving(recorded: false) : .between
+    }
+
+    private mutating func tookRecord(_ record: LockRecord, _ now: Now) {
+        // A failed write is not repeated before the next second: the counts are still in memory.
+        recorded = record.counts
+        mustRecord = false
+        nextRecord_ms = now.steady_ms + settings.record_ms
+        if case .leaving = phase { phase = .leaving(recorded: true) }
+    }
+
+    private mutating func dropped(_ result: Result) {
+        guard case .dropped(let lines) = result, let code = dropReason else { return }
+        dropReason = nil
+        drop(.init(reason: code, lines: lines))
+    }
+
+    private mutating func becameNew(_ result: Result, _ now: Now) {
+        guard case .renamed(let name) = result else { return }
+        self = SegmentMachine(name: name, started_ms: now.wall_ms, settings: settings)
+    }
+
+    /// Counts what one write left in the file.
+    private mutating func count(_ write: Write) {
+        if write.repaired {
+            segment.bytes += 1
+            segment.isTorn = false
+        }
+        segment.bytes += write.bytes
+        var lines = write.lines
+        if write.bytes > 0 {
+            segment.isTorn = !write.endsLine
+            if !write.endsLine { lines += 1 }
+        }
+        segment.lines += lines
+        counts.written += lines
+        counts.appended += lines
+    }
+
+    private mutating func failed(_ code: Int32, _ now: Now) {
+        if settings.keepsWhenFull {
+            retryWrite_ms = now.steady_ms + settings.retry_ms
+        } else {
+            dropReason = code
+        }
+    }
+
+    /// Gives up the lines that wait: the writer closes and the disk will not take them.
+    mutating func giveUp(_ code: Int32, lines: Int) {
+        drop(.init(reason: code, lines: lines))
+    }
+}
