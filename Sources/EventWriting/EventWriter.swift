@@ -45,62 +45,67 @@ public final class EventWriter: Sendable {
     /// where it was dropped. `more` writes further fields straight into the line.
     @discardableResult
     public func append(_ event: Prediction, _ more: (inout EventFields) -> Void = { _ in }) -> UUIDv7? {
-        log("{\"schema\":1,\"type\":\"prediction\",\"id\":\"", event.context) { fields in
-            event.write(to: &fields)
-            more(&fields)
-        }
+        var start = begin("{\"schema\":1,\"type\":\"prediction\",\"id\":\"", event.context.time_ms, event.context.id)
+        event.write(to: &start.fields)
+        more(&start.fields)
+        return end(start)
     }
 
     /// Logs an outcome; returns its id, or nil where it was dropped.
     @discardableResult
     public func append(_ event: Outcome, _ more: (inout EventFields) -> Void = { _ in }) -> UUIDv7? {
-        log("{\"schema\":1,\"type\":\"outcome\",\"id\":\"", event.context) { fields in
-            event.write(to: &fields)
-            more(&fields)
-        }
+        var start = begin("{\"schema\":1,\"type\":\"outcome\",\"id\":\"", event.context.time_ms, event.context.id)
+        event.write(to: &start.fields)
+        more(&start.fields)
+        return end(start)
     }
 
     /// Logs feedback; returns its id, or nil where it was dropped.
     @discardableResult
     public func append(_ event: Feedback, _ more: (inout EventFields) -> Void = { _ in }) -> UUIDv7? {
-        log("{\"schema\":1,\"type\":\"feedback\",\"id\":\"", event.context) { fields in
-            event.write(to: &fields)
-            more(&fields)
-        }
+        var start = begin("{\"schema\":1,\"type\":\"feedback\",\"id\":\"", event.context.time_ms, event.context.id)
+        event.write(to: &start.fields)
+        more(&start.fields)
+        return end(start)
     }
 
     /// Logs what the process used; returns the event's id, or nil where it was dropped.
     @discardableResult
     public func append(_ event: ResourceUsage, _ more: (inout EventFields) -> Void = { _ in }) -> UUIDv7? {
-        log("{\"schema\":1,\"type\":\"resource\",\"id\":\"", event.context) { fields in
-            event.write(to: &fields)
-            more(&fields)
-        }
+        var start = begin("{\"schema\":1,\"type\":\"resource\",\"id\":\"", event.context.time_ms, event.context.id)
+        event.write(to: &start.fields)
+        more(&start.fields)
+        return end(start)
     }
 
     /// Logs a deployment; returns its id, or nil where it was dropped.
     @discardableResult
     public func append(_ event: Deployment, _ more: (inout EventFields) -> Void = { _ in }) -> UUIDv7? {
-        log("{\"schema\":1,\"type\":\"deployment\",\"id\":\"", event.context) { fields in
-            event.write(to: &fields)
-            more(&fields)
-        }
+        var start = begin("{\"schema\":1,\"type\":\"deployment\",\"id\":\"", event.context.time_ms, event.context.id)
+        event.write(to: &start.fields)
+        more(&start.fields)
+        return end(start)
     }
 
-    /// Encodes an event in this thread's memory and puts the line into the buffer.
+    /// An event that has been begun in this thread's memory.
+    private struct Start: ~Copyable {
+        var fields: EventFields
+        let id: UUIDv7
+        let scratch: ThreadScratch
+    }
+
+    /// Writes the fields that every event has.
     @inline(__always)
-    private func log(
-        _ head: StaticString, _ context: borrowing EventContext, _ write: (inout EventFields) -> Void
-    ) -> UUIDv7? {
+    private func begin(_ head: StaticString, _ time_ms: Int64?, _ ownID: String?) -> Start {
         core.ensureStarted()
         let scratch = ThreadScratch.current
-        let time_ms = context.time_ms ?? core.clock.wall_ms
+        let time_ms = time_ms ?? core.clock.wall_ms
         let id = scratch.makeID(time_ms: time_ms)
         var line = scratch.takeLine()
         line.append(head)
-        if let own = context.id {
+        if let ownID {
             // The head ends with the opening quote of the id.
-            line.appendAfterQuote(name: own)
+            line.appendAfterQuote(name: ownID)
         } else {
             line.append(id)
             line.append("\"")
@@ -109,10 +114,15 @@ public final class EventWriter: Sendable {
         line.append(time_ms: time_ms)
         line.append("\"")
         core.commonFields.withUnsafeBytes { line.append($0) }
-        var fields = EventFields(line: line)
-        write(&fields)
-        line = fields.takeLine()
+        return Start(fields: EventFields(line: line), id: id, scratch: scratch)
+    }
 
+    /// Puts the line into the buffer.
+    @inline(__always)
+    private func end(_ start: consuming Start) -> UUIDv7? {
+        let id = start.id
+        let scratch = start.scratch
+        var line = start.fields.takeLine()
         let taken: Bool
         if _slowPath(line.isInvalid) {
             core.drop(\.invalid)

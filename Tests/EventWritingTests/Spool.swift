@@ -5,14 +5,26 @@ import Testing
 /// A scratch directory that writers log to, and the checks that hold for every spool.
 final class Spool {
     let path: String
+    private let owned: Bool
 
     init() throws {
+        owned = true
         var template = Array("/tmp/nadi-writer-XXXXXX".utf8CString)
         path = try #require(mkdtemp(&template)).string
     }
 
+    /// A directory that another spool removes.
+    init(existing path: String) {
+        self.path = path
+        owned = false
+    }
+
     deinit {
-        for name in files { unlink(path + "/" + name) }
+        if owned { Self.remove(path) }
+    }
+
+    private static func remove(_ path: String) {
+        for name in Spool(existing: path).files where unlink(path + "/" + name) != 0 { remove(path + "/" + name) }
         rmdir(path)
     }
 

@@ -22,11 +22,25 @@ enum DoubleText {
             return place + 3
         }
         var (digits, power) = decimal(fraction: fraction, exponent: exponent)
-        while digits % 10 == 0 {
-            digits /= 10
-            power += 1
+        // Short values come with up to 16 zeros; most values with none.
+        if digits % 10 == 0 {
+            strip(100_000_000, 8, &digits, &power)
+            strip(10_000, 4, &digits, &power)
+            strip(100, 2, &digits, &power)
+            strip(10, 1, &digits, &power)
+            strip(10, 1, &digits, &power)
         }
         return place + layOut(digits, power, to: target + place)
+    }
+
+    /// Takes a factor of 10^zeros out of the digits, if it is there.
+    @inline(__always)
+    private static func strip(_ factor: UInt64, _ zeros: Int, _ digits: inout UInt64, _ power: inout Int) {
+        let (quotient, remainder) = digits.quotientAndRemainder(dividingBy: factor)
+        if remainder == 0 {
+            digits = quotient
+            power += zeros
+        }
     }
 
     /// The shortest `digits` and `power` with digits * 10^power between the value's rounding bounds.

@@ -38,6 +38,12 @@ struct SegmentFiles {
         return failure
     }
 
+    /// Rewrites the lock file if it is still ours; ``gone`` where it is not.
+    func rewriteRecord(_ record: LockRecord, _ name: WriterName) -> Int32 {
+        let held = isOurs(descriptors.lockFile, path(name.lockFileName))
+        return held != 0 ? held : writeRecord(record)
+    }
+
     /// Rewrites the lock file by one `pwrite`.
     func writeRecord(_ record: LockRecord) -> Int32 {
         let bytes = record.encoded()

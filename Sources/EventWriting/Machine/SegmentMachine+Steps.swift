@@ -20,15 +20,15 @@ extension SegmentMachine {
         case writeLine(WriterLine, newlineFirst: Bool)
         /// Synchronise the segment, make sure that it is still ours, rename it, synchronise the directory.
         case seal(SegmentName, SegmentName)
-        /// Rewrite the lock file in place.
+        /// Make sure that the lock file is still ours; rewrite it in place.
         case record(LockRecord)
         /// Unlink and close the lock file, synchronise the directory.
         case removeLock(WriterName)
         /// Forget the lines that wait.
         case dropWaiting
-        /// The files were taken away: keep the counts in the old lock file, read back the segment's first `keep` bytes
-        /// as waiting lines, close both files and make a new name.
-        case becomeNew(LockRecord, keep: Int)
+        /// The files were taken away: read back the segment's first `keep` bytes as waiting lines, close both files and
+        /// make a new name.
+        case becomeNew(keep: Int)
         /// Nothing to do before that time on the steady clock, or before something happens.
         case rest(until_ms: Int64?)
         /// The writer has ended.

@@ -91,7 +91,7 @@ struct SegmentMachine {
 
     /// What to do now. Ask again after each result, until it says ``Action/rest(until_ms:)`` or ``Action/finished``.
     func next(_ now: Now, hasLines: Bool, isClosing: Bool) -> Action {
-        if isLost { return .becomeNew(record(now, closed: false), keep: segment.eventBytes) }
+        if isLost { return .becomeNew(keep: segment.eventBytes) }
         if dropReason != nil { return .dropWaiting }
         switch phase {
         case .unborn:
@@ -124,6 +124,8 @@ struct SegmentMachine {
             return .writeLine(writerLine(now, end: isClosing && !hasLines), newlineFirst: segment.isTorn)
         }
         if hasLines {
+            // Under load the writer never rests; its counts must be kept all the same.
+            if isRecordDue(now) { return .record(record(now, closed: false)) }
             guard now.steady_ms >= retryWrite_ms else { return rest(now, or: retryWrite_ms) }
             let room = settings.sealBytes - segment.bytes
             return .write(limit: room > 0 ? room : settings.sealBytes, newlineFirst: segment.isTorn)
@@ -133,13 +135,13 @@ struct SegmentMachine {
 
     /// Nothing to do before `time_ms` but to keep the counts.
     private func rest(_ now: Now, or time_ms: Int64?) -> Action {
-        if mustRecord || (counts != recorded && now.steady_ms >= nextRecord_ms) {
-            return .record(record(now, closed: false))
-        }
+        if mustRecord || isRecordDue(now) { return .record(record(now, closed: false)) }
         let recordTime_ms = counts != recorded ? nextRecord_ms : nil
         guard let time_ms else { return .rest(until_ms: recordTime_ms) }
         return .rest(until_ms: min(time_ms, recordTime_ms ?? time_ms))
     }
+
+    private func isRecordDue(_ now: Now) -> Bool { counts != recorded && now.steady_ms >= nextRecord_ms }
 
     private var openName: SegmentName { SegmentName(writer: name, seq: seq) }
 
@@ -153,10 +155,13 @@ struct SegmentMachine {
             replay: settings.replay)
     }
 
-    private func record(_ now: Now, closed: Bool) -> LockRecord {
+    private func record(_ now: Now, closed: Bool) -> LockRecord { record(now.wall_ms, closed: closed) }
+
+    /// The lock file's content at this time, in milliseconds since the epoch.
+    func record(_ wall_ms: Int64, closed: Bool) -> LockRecord {
         LockRecord(
             writer: name.text, host: settings.host, service: settings.service, pid: settings.pid,
-            started_ms: started_ms, updated_ms: now.wall_ms, seq: seq, counts: counts, closed: closed)
+            started_ms: started_ms, updated_ms: wall_ms, seq: seq, counts: counts, closed: closed)
     }
 }
 
@@ -166,7 +171,8 @@ extension SegmentMachine {
     /// Takes the result of the action that ``next(_:hasLines:isClosing:)`` named.
     mutating func apply(_ result: Result, of action: Action, _ now: Now) {
         if case .gone = result {
-            isLost = true
+            // Once all is sealed there is nothing left to save.
+            if case .leaving = phase { phase = .ended } else { isLost = true }
             return
         }
         switch action {
@@ -175,7 +181,7 @@ extension SegmentMachine {
         case .write: wrote(result, now)
         case .writeLine(let line, _): wroteLine(result, line, now)
         case .seal(_, let target): sealed(result, target, now)
-        case .record(let record): tookRecord(record, now)
+        case .record(let record): tookRecord(result, record, now)
         case .removeLock: phase = .ended
         case .dropWaiting: dropped(result)
         case .becomeNew: becameNew(result, now)
@@ -239,9 +245,9 @@ extension SegmentMachine {
         phase = target.isEnd ? .leaving(recorded: false) : .between
     }
 
-    private mutating func tookRecord(_ record: LockRecord, _ now: Now) {
+    private mutating func tookRecord(_ result: Result, _ record: LockRecord, _ now: Now) {
         // A failed write is not repeated before the next second: the counts are still in memory.
-        recorded = record.counts
+        if result == .done { recorded = record.counts }
         mustRecord = false
         nextRecord_ms = now.steady_ms + settings.record_ms
         if case .leaving = phase { phase = .leaving(recorded: true) }
@@ -255,7 +261,15 @@ extension SegmentMachine {
 
     private mutating func becameNew(_ result: Result, _ now: Now) {
         guard case .renamed(let name) = result else { return }
+        // Drops that the old lock file never told of would be forgotten with it.
+        let untold = DropCounts(
+            buffer_full: counts.dropped.buffer_full - recorded.dropped.buffer_full,
+            disk_full: counts.dropped.disk_full - recorded.dropped.disk_full,
+            io_error: counts.dropped.io_error - recorded.dropped.io_error,
+            too_large: counts.dropped.too_large - recorded.dropped.too_large,
+            invalid: counts.dropped.invalid - recorded.dropped.invalid)
         self = SegmentMachine(name: name, started_ms: now.wall_ms, settings: settings)
+        drop(untold)
     }
 
     /// Counts what one write left in the file.

@@ -58,10 +58,7 @@ final class WriterShell {
     /// shipper will find the rest.
     func giveUp() {
         machine.giveUp(EIO, lines: dropWaiting())
-        let now = SegmentMachine.Now(wall_ms: clock.wall_ms, steady_ms: clock.steady_ms)
-        if case .record(let record) = machine.next(now, hasLines: false, isClosing: false) {
-            _ = files.writeRecord(record)
-        }
+        if files.descriptors.lockFile >= 0 { _ = files.writeRecord(machine.record(clock.wall_ms, closed: false)) }
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
     }
@@ -84,13 +81,13 @@ final class WriterShell {
             note(warning, "synchronise \(name.fileName)")
             return result(code, "seal \(name.fileName)")
         case .record(let record):
-            return result(files.writeRecord(record), "keep counts in \(record.writer).lock")
+            return result(files.rewriteRecord(record, machine.name), "keep counts in \(record.writer).lock")
         case .removeLock(let name):
             return result(files.removeLock(name), "remove \(name.lockFileName)")
         case .dropWaiting:
             return .dropped(lines: dropWaiting())
-        case .becomeNew(let record, let keep):
-            return becomeNew(record, keep: keep)
+        case .becomeNew(let keep):
+            return becomeNew(keep: keep)
         case .rest, .finished:
             return .done
         }
@@ -178,8 +175,7 @@ final class WriterShell {
         return lines
     }
 
-    private func becomeNew(_ record: LockRecord, keep: Int) -> SegmentMachine.Result {
-        _ = files.writeRecord(record)
+    private func becomeNew(keep: Int) -> SegmentMachine.Result {
         if !heldBack.isEmpty {
             heldBack[0].removeFirst(offset)
         } else if batch.count > 0 {
@@ -190,7 +186,7 @@ final class WriterShell {
         if !bytes.isEmpty { heldBack.insert(bytes, at: 0) }
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
-        lastFailure = "the files of \(record.writer) in \(files.directory) were taken away; it goes on as a new writer"
+        lastFailure = "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
         var random = SystemRandomNumberGenerator()
         return .renamed(WriterName(host: host, id: UUIDv7(time_ms: clock.wall_ms, using: &random)))
     }

@@ -3,8 +3,8 @@
 //     benchmark-append [DIRECTORY] [EVENTS]
 //
 // The event is the budget's: 10 numbers, 3 texts, 2 tags. Each append is timed by itself; the cost of reading the
-// clock, measured alone, is printed and not subtracted. Allocations are counted by a `malloc` of this program's own; the
-// writing thread's few are among them. A DIRECTORY on a frozen file system shows the stalled disk.
+// clock, measured alone, is printed and not subtracted. Allocations are counted by a `malloc` of this program's own,
+// for the appending thread alone. A DIRECTORY on a frozen file system shows the stalled disk.
 import CAllocationCount
 import EventModel
 import EventWriting

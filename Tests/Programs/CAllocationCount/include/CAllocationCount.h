@@ -1,4 +1,4 @@
 #pragma once
 
-/// Calls of malloc, calloc and realloc so far, in all threads of a program that links this.
+/// Calls of malloc, calloc and realloc so far, by the calling thread of a program that links this.
 long allocation_count(void);
