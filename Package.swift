@@ -51,6 +51,7 @@ let package = Package(
             name: "ObjectShipping",
             dependencies: [
                 "Compression", "DurableIO", "EventModel", "EventSegments", "ObjectStorage", "ServiceSupport",
+                .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Object -> record batch -> aggregate.
@@ -72,7 +73,8 @@ let package = Package(
         .executableTarget(
             name: "nadi-shipper",
             dependencies: [
-                "DurableIO", "ObjectShipping", "ObjectStorage", "ServiceSupport",
+                "DurableIO", "EventModel", "EventSegments", "ObjectShipping", "ObjectStorage", "ServiceSupport",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),

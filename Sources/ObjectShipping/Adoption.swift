@@ -1,0 +1,131 @@
+import DurableIO
+import EventModel
+import EventSegments
+import Glibc
+
+/// Ends writers whose process died: what is open is sealed as it is, and a last segment says what is known.
+///
+/// A writer is dead when its lock is free and nothing was written for the dead age. The steps are in an order that any of
+/// them may be the last before a crash: rename what is open, create the end segment, remove the lock file. A restart
+/// finds the lock still there and goes on; the end segment's number follows from the files that are there.
+struct Adoption {
+    /// What became of one writer.
+    enum Outcome: Equatable {
+        /// It lives, or may live.
+        case alive
+        /// It was ended now; `lines` of its were found.
+        case adopted(lines: Int)
+        /// It had ended by itself before its lock file was removed.
+        case completed
+    }
+
+    let directory: String
+    /// How long nothing may have been written, milliseconds.
+    let deadAfter_ms: Int64
+
+    /// Ends one writer if it is dead.
+    ///
+    /// - Parameters:
+    ///   - writer: the writer.
+    ///   - spool: the directory's listing.
+    ///   - record: the lock file's content; nil when it is torn or there is no lock file.
+    ///   - now_ms: the wall clock.
+    /// - Throws: `SystemError` when a file could not be read, renamed or created; it is tried again on the next scan.
+    func end(_ writer: WriterName, in spool: Spool, record: LockRecord?, now_ms: Int64) throws -> Outcome {
+        let open = spool.open.filter { $0.name.writer == writer }
+        let sealed = spool.sealed.filter { $0.name.writer == writer }
+        let lock = spool.locks.first { $0.writer == writer }
+        let lastWrite_ms = max(lock?.modified_ms ?? 0, open.map(\.modified_ms).max() ?? 0)
+        guard now_ms - lastWrite_ms >= deadAfter_ms else { return .alive }
+        let lockPath = "\(directory)/\(writer.lockFileName)"
+        var held: FileLock?
+        if lock != nil {
+            held = try FileLock.attempt(path: lockPath, create: false)
+            // Held by its process; or the file went meanwhile, and a listing will say so.
+            guard held != nil else { return .alive }
+        }
+        return try withExtendedLifetime(held) {
+            if sealed.contains(where: \.name.isEnd) {
+                // A clean close, or an adoption, was cut off before its last step.
+                if lock != nil { try DurableFile.remove(path: lockPath) }
+                return .completed
+            }
+            let lines = try seal(open, now_ms: now_ms) + sealed.reduce(0) { $0 + $1.name.lines }
+            try createEnd(writer, open: open, sealed: sealed, record: record, found: lines, now_ms: now_ms)
+            if lock != nil { try DurableFile.remove(path: lockPath) }
+            return .adopted(lines: lines)
+        }
+    }
+
+    /// Seals open segments as they are: fsync, count, rename.
+    private func seal(_ open: [Spool.OpenFile], now_ms: Int64) throws -> Int {
+        var found = 0
+        for file in open {
+            let path = "\(directory)/\(file.name.fileName)"
+            try DurableFile.syncFile(path)
+            var lines = LineCount()
+            try FileReading.pieces(of: path) { lines.update($0) }
+            let name = SegmentName(
+                writer: file.name.writer, seq: file.name.seq, sealed_ms: now_ms, lines: lines.total, isEnd: false)
+            try DurableFile.rename(from: path, to: "\(directory)/\(name.fileName)")
+            found += lines.total
+        }
+        return found
+    }
+
+    /// Creates the end segment: one `writer` line with the lock file's counts, raised to what was found.
+    private func createEnd(
+        _ writer: WriterName, open: [Spool.OpenFile], sealed: [Spool.SealedFile], record: LockRecord?, found: Int,
+        now_ms: Int64
+    ) throws {
+        let seq = max(
+            record?.seq ?? 0, (open.map(\.name.seq).max() ?? -1) + 1, (sealed.map(\.name.seq).max() ?? -1) + 1)
+        var counts = record?.counts ?? WriterCounts()
+        // Segments shipped before hold what the record counted and these files do not; the files may hold more than the
+        // record, which is up to a second old.
+        let before = writtenBefore(sealed, open: open)
+        counts.written = max(counts.written, before + found) + 1
+        counts.appended = max(counts.appended + 1, counts.written + counts.dropped.total)
+        let line = WriterLine(
+            time_ms: now_ms, writer: writer.text, service: record?.service ?? "", segment: seq, counts: counts,
+            end: true, adopted: true, found: found, replay: replays(sealed))
+        let name = SegmentName(writer: writer, seq: seq, sealed_ms: now_ms, lines: 1, isEnd: true)
+        let isNew = try DurableFile.create(path: "\(directory)/\(name.fileName)", bytes: line.encoded())
+        guard isNew else {
+            throw SystemError(operation: "create", path: "\(directory)/\(name.fileName)", code: EEXIST)
+        }
+    }
+
+    /// What the writer had written before the oldest file that is still here, by that file's own `writer` line.
+    private func writtenBefore(_ sealed: [Spool.SealedFile], open: [Spool.OpenFile]) -> Int {
+        guard let oldest = sealed.first, oldest.name.seq < open.first?.name.seq ?? .max,
+            let line = SegmentTail.writerLine(path: "\(directory)/\(oldest.name.fileName)", size: oldest.size)
+        else { return 0 }
+        return max(0, line.counts.written - oldest.name.lines)
+    }
+
+    private func replays(_ sealed: [Spool.SealedFile]) -> Bool {
+        sealed.contains { file in
+            SegmentTail.writerLine(path: "\(directory)/\(file.name.fileName)", size: file.size)?.replay ?? false
+        }
+    }
+}
+
+/// The last line of a segment.
+enum SegmentTail {
+    /// How many bytes of a segment's end are read for its `writer` line.
+    static let bytes = 4_096
+
+    /// The `writer` line that ends a segment; nil when it has none, as one sealed for a dead writer.
+    static func writerLine(path: String, size: Int) -> WriterLine? {
+        guard let tail = try? FileReading.tail(of: path, size: size, count: bytes) else { return nil }
+        return writerLine(tail: tail)
+    }
+
+    /// The `writer` line at the end of bytes.
+    static func writerLine(tail: [UInt8]) -> WriterLine? {
+        guard tail.last == UInt8(ascii: "\n") else { return nil }
+        let start = tail.dropLast().lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        return WriterLine(tail[start...])
+    }
+}

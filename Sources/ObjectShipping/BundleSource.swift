@@ -1,0 +1,115 @@
+import DurableIO
+import EventModel
+import EventSegments
+import ServiceSupport
+import Synchronization
+
+/// Where segments are read from: the spool's files and the foreign logs.
+final class BundleSource: Sendable {
+    /// An object that was made.
+    struct Made: Sendable {
+        var bundle: Bundle
+        var proof: UploadProof
+        var key: String
+    }
+
+    /// What came of making an object.
+    struct Outcome: Sendable {
+        var made: Made?
+        var included: [SegmentID] = []
+        var failed: [SegmentID] = []
+        /// One sentence for each segment that could not be read, or is not what its name says.
+        var faults: [String] = []
+    }
+
+    private let host: String
+    private let prefix: String
+    private let foreign: Mutex<ForeignLogs?>
+
+    init(host: String, prefix: String, foreign: sending ForeignLogs?) {
+        self.host = host
+        self.prefix = prefix
+        self.foreign = Mutex(foreign)
+    }
+
+    /// Looks through the foreign logs; nil when none are configured. Blocks for as long as files are read.
+    func scanForeign() -> ForeignLogs.Scan? {
+        foreign.withLock { logs in
+            logs?.scan(now_ms: SystemTime.now_ms(), steady_ms: SystemTime.monotonic_ns() / 1_000_000)
+        }
+    }
+
+    /// Notes that foreign segments are proven.
+    ///
+    /// - Returns: faults, one sentence each.
+    func shippedForeign(_ ids: [SegmentID]) -> [String] {
+        foreign.withLock { logs in logs?.shipped(ids) ?? [] }
+    }
+
+    /// Makes an object of segments; those that cannot be read are left out, and so is what would make it too large.
+    ///
+    /// Blocks for reading and compression: about 3 ms for each MiB.
+    ///
+    /// - Parameters:
+    ///   - segments: which, in the order of the object, with their sizes.
+    ///   - limit: no further segment is added once the object has this size, in bytes.
+    func make(_ segments: [(id: SegmentID, rawBytes: Int)], limit: Int) -> Outcome {
+        var outcome = Outcome()
+        var builder = BundleBuilder(host: host)
+        for (id, rawBytes) in segments {
+            if builder.count > 0, builder.compressedBytes >= limit { break }
+            do {
+                if ForeignLogs.owns(id) {
+                    try foreign.withLock { logs in _ = try logs?.add(id, to: &builder) }
+                } else {
+                    try addNative(id, rawBytes: rawBytes, to: &builder, faults: &outcome.faults)
+                }
+                outcome.included.append(id)
+            } catch let error as SystemError where error.isNotFound {
+                // Retired by an earlier object, or removed by somebody: the next scan will tell.
+                outcome.failed.append(id)
+            } catch {
+                outcome.failed.append(id)
+                outcome.faults.append("segment \(id.seq) of \(id.writer) cannot be read and stays in the spool: \(error)")
+            }
+        }
+        guard builder.count > 0 else { return outcome }
+        let bundle = builder.finish()
+        let key = bundle.key(prefix: prefix).path
+        let proof = UploadProof(
+            key: key, size: bundle.object.count, sha256: bundle.sha256, md5: hex(MD5.hash(bundle.object)))
+        outcome.made = Made(bundle: bundle, proof: proof, key: key)
+        return outcome
+    }
+
+    private func addNative(
+        _ id: SegmentID, rawBytes: Int, to builder: inout BundleBuilder, faults: inout [String]
+    ) throws {
+        let folder = DurableFile.folder(of: id.path)
+        let file = String(id.path.dropFirst(folder.utf8.count + 1))
+        guard let name = SegmentName(file) else {
+            throw ObjectFormatError(.changedSegment, "\(id.path) is not the name of a segment")
+        }
+        let line = SegmentTail.writerLine(path: id.path, size: rawBytes)
+        // A segment sealed for a dead writer has no line of its own: its writer's adopted end tells what it was.
+        let replay = line?.replay ?? BundleSource.adoptedEnd(of: name, in: folder)?.replay ?? false
+        let identity = BundleBuilder.Identity(
+            writer: id.writer, seq: id.seq, sealed_ms: name.sealed_ms, file: file, end: name.isEnd,
+            adopted: line?.adopted ?? true, replay: replay)
+        let segment = try builder.add(identity, rawBytes: rawBytes) { sink in
+            try FileReading.pieces(of: id.path, count: rawBytes + 1, sink)
+        }
+        if segment.lines != name.lines {
+            faults.append(
+                "\(file) holds \(segment.lines) lines and its name says \(name.lines): it was damaged after it was sealed; "
+                    + "it is shipped as it is")
+        }
+    }
+
+    /// The `writer` line of the end that was made for a dead writer, where it lies beside the segment.
+    private static func adoptedEnd(of name: SegmentName, in folder: String) -> WriterLine? {
+        let end = SegmentName(writer: name.writer, seq: name.seq + 1, sealed_ms: name.sealed_ms, lines: 1, isEnd: true)
+        guard let bytes = try? DurableFile.read(path: "\(folder)/\(end.fileName)", limit: SegmentTail.bytes) else { return nil }
+        return SegmentTail.writerLine(tail: bytes)
+    }
+}

@@ -1,0 +1,320 @@
+import DurableIO
+import EventSegments
+
+/// Finds finished logs of other writers, plans what to ship of them, and remembers what was proven.
+///
+/// Used from one thread at a time. A plan is on disk before its first byte is shipped, so that a crash in between ships
+/// the same segments under the same names.
+package final class ForeignLogs {
+    /// What one look found.
+    package struct Scan: Sendable {
+        /// Planned segments that are not proven.
+        package var candidates: [Candidate] = []
+        /// What is wrong, one sentence each.
+        package var faults: [String] = []
+        /// Live files that are refused.
+        package var refused: [String] = []
+        /// Whether files were left for a later look: not quiet yet, or too much to read at once.
+        package var isPartial = false
+    }
+
+    private struct Observation {
+        var facts: FileFacts
+        var since_ms: Int64
+    }
+
+    /// How many bytes may be read for hashes in one look, so that shipping begins early.
+    private static let hashBudget = 512 << 20
+    /// How long a vanished file is remembered, milliseconds.
+    private static let memory_ms: Int64 = 90 * 86_400_000
+
+    private let streams: [StreamConfiguration]
+    private let host: String
+    private let statePath: String
+    private var state: ForeignState
+    private var saved: ForeignState
+    private var paths: [String: String] = [:]
+    private var observed: [String: Observation] = [:]
+    private var live: [String: FileFacts] = [:]
+    private var missing: [String: Int] = [:]
+    private var unreadable: [String: FileFacts] = [:]
+    private var firstFault: String?
+
+    /// Reads the state that an earlier run left.
+    package init(streams: [StreamConfiguration], host: String, stateDirectory: String) {
+        self.streams = streams
+        self.host = host
+        statePath = "\(stateDirectory)/foreign.json"
+        (state, firstFault) = ForeignState.load(statePath)
+        saved = state
+    }
+
+    /// Looks at all streams.
+    ///
+    /// - Parameters:
+    ///   - now_ms: the wall clock.
+    ///   - steady_ms: a clock that only goes forward.
+    package func scan(now_ms: Int64, steady_ms: Int64) -> Scan {
+        var scan = Scan()
+        if let fault = firstFault { scan.faults.append(fault) }
+        firstFault = nil
+        var budget = ForeignLogs.hashBudget
+        paths = [:]
+        var present = Set<String>()
+        for stream in streams {
+            look(at: stream, now_ms: now_ms, steady_ms: steady_ms, budget: &budget, present: &present, scan: &scan)
+        }
+        observed = observed.filter { present.contains($0.key) }
+        unreadable = unreadable.filter { present.contains($0.key) }
+        state.files = state.files.filter { present.contains($0.key) }
+        dropVanished(isPartial: scan.isPartial, scan: &scan)
+        state.ledger.forget(before: now_ms - ForeignLogs.memory_ms)
+        scan.refused = state.refused.map(\.path)
+        guard save(&scan) else { return scan }
+        for writer in state.ledger.writers where paths[writer.name] != nil {
+            for piece in writer.pending {
+                scan.candidates.append(
+                    Candidate(
+                        id: SegmentID(writer: writer.name, seq: piece.seq, path: ForeignLogs.place(writer.stream)),
+                        stream: writer.stream, rawBytes: piece.bytes, lines: piece.lines, sealed_ms: piece.sealed_ms))
+            }
+        }
+        return scan
+    }
+
+    /// What stands for a path in the identity of a foreign segment: rotation renames the real one.
+    static func place(_ stream: String) -> String { "foreign:\(stream)" }
+
+    /// Whether a segment is a foreign one.
+    package static func owns(_ id: SegmentID) -> Bool { id.path.hasPrefix("foreign:") }
+
+    /// Adds a planned segment to an object.
+    ///
+    /// - Throws: when its file is gone or changed since it was planned.
+    func add(_ id: SegmentID, to builder: inout BundleBuilder) throws -> Manifest.Segment {
+        guard let writer = state.ledger.writers.first(where: { $0.name == id.writer }),
+            let piece = writer.pending.first(where: { $0.seq == id.seq }), let path = paths[writer.name]
+        else {
+            throw ObjectFormatError(.changedSegment, "segment \(id.seq) of \(id.writer) is no longer planned")
+        }
+        let identity = BundleBuilder.Identity(
+            writer: writer.name, seq: piece.seq, sealed_ms: piece.sealed_ms, format: writer.format, file: piece.file)
+        var copy = builder
+        let segment = try copy.add(identity, rawBytes: piece.bytes) { sink in
+            try ForeignReading.bytes(of: path, from: piece.offset, count: piece.bytes, sink)
+        }
+        guard segment.rawSHA256 == piece.sha256 else {
+            observed[path] = nil
+            state.files[path] = nil
+            throw ObjectFormatError(.changedSegment, "\(path) changed after rotation: it is looked at again")
+        }
+        builder = copy
+        return segment
+    }
+
+    /// Notes that segments are proven, and removes files where the configuration says so.
+    ///
+    /// - Returns: faults, one sentence each.
+    package func shipped(_ ids: [SegmentID]) -> [String] {
+        var faults: [String] = []
+        for id in ids {
+            let isDone = state.ledger.shipped(writer: id.writer, seq: id.seq)
+            guard isDone, let path = paths[id.writer],
+                let writer = state.ledger.writers.first(where: { $0.name == id.writer }),
+                streams.contains(where: { $0.name == writer.stream && $0.deletesAfterShipping }),
+                let file = state.files[path], file.sha256 == writer.sha256, file.bytes == writer.bytes
+            else { continue }
+            do {
+                guard let facts = try FileFacts.of(path), facts.inode == file.inode, facts.size == file.size,
+                    facts.modified_ns == file.modified_ns
+                else { continue }
+                try DurableFile.remove(path: path)
+            } catch {
+                faults.append("\(path) is shipped and cannot be removed: \(error)")
+            }
+        }
+        var scan = Scan()
+        _ = save(&scan)
+        return faults + scan.faults
+    }
+
+    // MARK: - Looking
+
+    private func look(
+        at stream: StreamConfiguration, now_ms: Int64, steady_ms: Int64, budget: inout Int, present: inout Set<String>,
+        scan: inout Scan
+    ) {
+        var finished: [(path: String, facts: FileFacts)] = []
+        var nodes = Set<[UInt64]>()
+        let all = Glob.expand(stream.paths).filter { !Glob.matches($0, stream.exclude) }
+        for path in all {
+            let folder = DurableFile.folder(of: path)
+            let name = RotatedName(String(path.dropFirst(folder == "/" ? 1 : folder.utf8.count + 1)))
+            do {
+                guard let facts = try FileFacts.of(path), facts.isRegular else { continue }
+                if let livePath = name.isRotated ? name.live.map({ "\(folder)/\($0)" }) : path {
+                    try watch(livePath, scan: &scan)
+                    if state.refused.contains(where: { $0.path == livePath }) { continue }
+                }
+                guard name.isRotated else { continue }
+                present.insert(path)
+                // A compressor is at work: the plain file is still there.
+                if !name.compression.isEmpty, try FileFacts.of("\(folder)/\(name.plain)") != nil { continue }
+                guard nodes.insert([facts.device, facts.inode]).inserted, facts.size > 0 else { continue }
+                if isQuiet(path, facts, stream, now_ms: now_ms, steady_ms: steady_ms) {
+                    finished.append((path, facts))
+                } else if unreadable[path] != facts {
+                    scan.isPartial = true
+                }
+            } catch {
+                scan.faults.append("\(error)")
+            }
+        }
+        var contents: [ForeignLedger.Content] = []
+        for (path, facts) in finished {
+            do {
+                guard let content = try content(path, facts, stream, budget: &budget) else {
+                    scan.isPartial = true
+                    continue
+                }
+                if content.bytes > 0 { contents.append(content) }
+            } catch {
+                unreadable[path] = facts
+                scan.faults.append("\(path) cannot be read and is not shipped: \(error)")
+            }
+        }
+        plan(contents, stream, facts: Dictionary(uniqueKeysWithValues: finished), now_ms: now_ms, scan: &scan)
+    }
+
+    private func isQuiet(
+        _ path: String, _ facts: FileFacts, _ stream: StreamConfiguration, now_ms: Int64, steady_ms: Int64
+    ) -> Bool {
+        if unreadable[path] == facts { return false }
+        if observed[path]?.facts != facts { observed[path] = Observation(facts: facts, since_ms: steady_ms) }
+        let changed_ms = max(facts.modified_ns, facts.changed_ns) / 1_000_000
+        // A clock that stepped back, or a time in the future, is waited out by watching.
+        if now_ms - changed_ms >= stream.quiet_ms { return true }
+        return steady_ms - (observed[path]?.since_ms ?? steady_ms) >= stream.quiet_ms
+    }
+
+    /// Notes a live file that became shorter in place.
+    private func watch(_ path: String, scan: inout Scan) throws {
+        guard let facts = try FileFacts.of(path) else {
+            live[path] = nil
+            return
+        }
+        if let refused = state.refused.firstIndex(where: { $0.path == path }) {
+            if state.refused[refused].inode != facts.inode {
+                state.refused.remove(at: refused)
+            } else {
+                scan.faults.append(
+                    "\(path) was cut in place (copytruncate, or a service that empties its log): lines may be lost, so its "
+                        + "rotated files are not shipped; rotate by renaming ('create' in logrotate), then it goes on")
+            }
+        } else if let before = live[path], before.inode == facts.inode, before.device == facts.device,
+            facts.size < before.size
+        {
+            state.refused.append(.init(path: path, inode: facts.inode))
+            scan.faults.append("\(path) became shorter in place: copytruncate is refused")
+        }
+        live[path] = facts
+    }
+
+    /// What is in a file: from memory while its facts are the same, else by reading it. Nil when the budget is used up.
+    private func content(
+        _ path: String, _ facts: FileFacts, _ stream: StreamConfiguration, budget: inout Int
+    ) throws -> ForeignLedger.Content? {
+        func isSame(_ file: ForeignState.File) -> Bool {
+            file.stream == stream.name && file.inode == facts.inode && file.device == facts.device
+                && file.size == facts.size && file.modified_ns == facts.modified_ns
+        }
+        if let file = state.files[path], isSame(file) {
+            return ForeignLedger.Content(path: path, bytes: file.bytes, sha256: file.sha256)
+        }
+        let sample = try ForeignLogs.sample(path, size: facts.size)
+        if let file = state.files.values.first(where: { isSame($0) && $0.sample == sample }) {
+            state.files[path] = file
+            return ForeignLedger.Content(path: path, bytes: file.bytes, sha256: file.sha256)
+        }
+        guard budget > 0 else { return nil }
+        budget -= facts.size
+        // A compressed file's plain size is not known: all lengths are asked for.
+        let lengths = state.ledger.lengths(stream: stream.name, below: .max)
+        return try ForeignReading.content(of: path, lengths: lengths)
+    }
+
+    /// SHA-256 of the first and last 4 KiB as they lie on disk.
+    private static func sample(_ path: String, size: Int) throws -> String {
+        var hash = SHA256()
+        try FileReading.pieces(of: path, count: 4_096) { hash.update($0) }
+        try FileReading.pieces(of: path, from: max(0, size - 4_096), count: 4_096) { hash.update($0) }
+        return hex(hash.finalize())
+    }
+
+    private func plan(
+        _ contents: [ForeignLedger.Content], _ stream: StreamConfiguration, facts: [String: FileFacts], now_ms: Int64,
+        scan: inout Scan
+    ) {
+        let decisions = state.ledger.place(contents, stream: stream.name, host: host)
+        for content in contents {
+            guard let decision = decisions[content.path], let facts = facts[content.path] else { continue }
+            do {
+                var pieces: [ForeignLedger.Piece] = []
+                let name: String
+                switch decision {
+                case .known(let writer): name = writer
+                case .longer(let writer, let from):
+                    name = writer
+                    pieces = try ForeignReading.pieces(
+                        of: content.path, from: from, bytes: content.bytes, sealed_ms: facts.modified_ms)
+                case .new(let writer):
+                    name = writer
+                    pieces = try ForeignReading.pieces(
+                        of: content.path, from: 0, bytes: content.bytes, sealed_ms: facts.modified_ms)
+                }
+                guard try FileFacts.of(content.path) == facts else { continue }
+                state.ledger.plan(decision, content: content, stream: stream, pieces: pieces, now_ms: now_ms)
+                paths[name] = content.path
+                if state.files[content.path] == nil || !pieces.isEmpty {
+                    state.files[content.path] = ForeignState.File(
+                        device: facts.device, inode: facts.inode, size: facts.size, modified_ns: facts.modified_ns,
+                        sample: try ForeignLogs.sample(content.path, size: facts.size), bytes: content.bytes,
+                        sha256: content.sha256, stream: stream.name)
+                }
+            } catch {
+                scan.faults.append("\(content.path) cannot be read and is not shipped: \(error)")
+            }
+        }
+    }
+
+    /// Gives up what was planned of files that are gone for three looks: the rotation deleted them.
+    private func dropVanished(isPartial: Bool, scan: inout Scan) {
+        guard !isPartial else { return }
+        var stillMissing: [String: Int] = [:]
+        for writer in state.ledger.writers where !writer.pending.isEmpty && paths[writer.name] == nil {
+            let count = (missing[writer.name] ?? 0) + 1
+            guard count >= 3 else {
+                stillMissing[writer.name] = count
+                continue
+            }
+            let file = writer.pending.last?.file ?? ""
+            let lines = state.ledger.drop(writer: writer.name)
+            scan.faults.append(
+                "\(file) of stream \(writer.stream) vanished before it was shipped: \(lines) lines are lost; keep more "
+                    + "rotated files")
+        }
+        missing = stillMissing
+    }
+
+    private func save(_ scan: inout Scan) -> Bool {
+        guard state != saved else { return true }
+        do {
+            try state.save(statePath)
+            saved = state
+            return true
+        } catch {
+            scan.faults.append("the state of foreign logs cannot be written, so none is shipped: \(error)")
+            return false
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import DurableIO
+import FoundationEssentials
+
+/// What the shipper remembers of foreign logs between its runs: a cache that may be lost.
+struct ForeignState: Codable, Equatable {
+    /// A file whose content is known as long as its facts do not change.
+    struct File: Codable, Equatable {
+        var device: UInt64
+        var inode: UInt64
+        var size: Int
+        var modified_ns: Int64
+        /// SHA-256 of its first and last 4 KiB as they lie on disk.
+        var sample: String
+        var bytes: Int
+        var sha256: String
+        var stream: String
+    }
+
+    /// A live file that was cut in place.
+    struct Refused: Codable, Equatable {
+        var path: String
+        var inode: UInt64
+    }
+
+    var ledger = ForeignLedger()
+    var files: [String: File] = [:]
+    var refused: [Refused] = []
+
+    /// Reads the state; an empty one when there is none.
+    ///
+    /// - Returns: the state, and a fault when the file was there but could not be used.
+    static func load(_ path: String) -> (state: ForeignState, fault: String?) {
+        do {
+            let bytes = try DurableFile.read(path: path)
+            do {
+                return (try JSONDecoder().decode(ForeignState.self, from: Data(bytes)), nil)
+            } catch {
+                try? DurableFile.rename(from: path, to: path + ".damaged")
+                return (
+                    ForeignState(),
+                    "\(path) is damaged and was renamed to \(path).damaged: finished logs that are still there are shipped "
+                        + "again, and the loader counts them as duplicates"
+                )
+            }
+        } catch {
+            return error.isNotFound ? (ForeignState(), nil) : (ForeignState(), "\(error)")
+        }
+    }
+
+    /// Writes the state durably.
+    func save(_ path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        try DurableFile.replace(path: path, bytes: Array(try encoder.encode(self)))
+    }
+}

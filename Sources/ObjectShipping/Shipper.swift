@@ -1,0 +1,330 @@
+import EventSegments
+package import Logging
+package import ObjectStorage
+package import ServiceSupport
+import Synchronization
+
+/// The shell around ``ShipperStateMachine``: it has the clock, the files and the store, and decides nothing.
+package final class Shipper: Sendable {
+    /// The program's version, as reports and metrics tell it.
+    package static let version = "0.1.0"
+
+    private typealias Machine = ShipperStateMachine
+
+    private let configuration: ShipperConfiguration
+    private let store: any ObjectStore
+    private let logger: Logger
+    private let notify: NotifySocket
+    private let source: BundleSource
+    private let spool: Mutex<SpoolReader>
+    private let metrics: ShipperMetrics
+    private let state: Mutex<ShipperStatus>
+    private let bundles = Mutex<[Machine.Job: BundleSource.Made]>([:])
+    private let begun = Mutex<[Machine.Job: Int64]>([:])
+    private let events: AsyncStream<Machine.Event>
+    private let sink: AsyncStream<Machine.Event>.Continuation
+
+    /// - Parameters:
+    ///   - configuration: what to ship and how.
+    ///   - store: where to.
+    ///   - registry: takes the metrics.
+    ///   - notify: the service manager.
+    ///   - logger: takes what happens.
+    package init(
+        _ configuration: ShipperConfiguration, store: any ObjectStore, registry: MetricsRegistry, notify: NotifySocket,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.logger = logger
+        self.notify = notify
+        source = BundleSource(
+            host: configuration.host, prefix: configuration.prefix,
+            foreign: configuration.streams.isEmpty
+                ? nil
+                : ForeignLogs(
+                    streams: configuration.streams, host: configuration.host,
+                    stateDirectory: configuration.stateDirectory))
+        spool = Mutex(SpoolReader(directories: configuration.spools, deadAfter_ms: configuration.deadAfter_ms))
+        metrics = ShipperMetrics(registry, version: Shipper.version, streams: configuration.streams.map(\.name))
+        var status = ShipperStatus()
+        status.host = configuration.host
+        status.started_ms = SystemTime.now_ms()
+        state = Mutex(status)
+        (events, sink) = AsyncStream.makeStream()
+    }
+
+    /// What the shipper knows of itself now.
+    package var status: ShipperStatus { state.withLock { $0 } }
+
+    /// Asks the shipper to end: what is sealed is shipped within the configured time, and the last report is written.
+    package func stop() { sink.yield(.stop) }
+
+    /// Ships until it is stopped, or once through with `isOnce`.
+    ///
+    /// - Returns: whether nothing was left waiting.
+    package func run() async -> Bool {
+        var machine = Machine(configuration.machine)
+        var isComplete = false
+        var isReady = false
+        var alive_ms: Int64 = 0
+        var told_ms: Int64 = 0
+        await withDiscardingTaskGroup { group in
+            var timer: Task<Void, Never>?
+            var event: Machine.Event? = .timer
+            var iterator = events.makeAsyncIterator()
+            while let current = event {
+                if case .stop = current { notify.stopping(status: "shipping what is sealed") }
+                let now = moment()
+                let actions = machine.handle(current, at: now)
+                if isScan(current) {
+                    note(machine, now)
+                    if !isReady, case .scanned = current {
+                        isReady = true
+                        notify.ready(status: status.line(now_ms: now.wall_ms))
+                    }
+                    if let watchdog = notify.watchdog, now.steady_ms - alive_ms >= watchdog.milliseconds / 4 {
+                        alive_ms = now.steady_ms
+                        notify.alive()
+                    }
+                    if notify.isPresent, now.steady_ms - told_ms >= 10_000 {
+                        told_ms = now.steady_ms
+                        notify.status(status.line(now_ms: now.wall_ms))
+                    }
+                }
+                for action in actions {
+                    if case .finish(let complete) = action {
+                        isComplete = complete
+                        event = nil
+                    } else {
+                        perform(action, &group, machine)
+                    }
+                }
+                if event == nil { break }
+                timer?.cancel()
+                timer = machine.nextWake_ms(at: now).map { wake in
+                    Task { [sink] in
+                        try? await Task.sleep(for: .milliseconds(max(1, wake - now.steady_ms)))
+                        if !Task.isCancelled { sink.yield(.timer) }
+                    }
+                }
+                event = await iterator.next()
+            }
+            timer?.cancel()
+            group.cancelAll()
+        }
+        return isComplete
+    }
+
+    // MARK: - Actions
+
+    private func perform(_ action: Machine.Action, _ group: inout DiscardingTaskGroup, _ machine: Machine) {
+        switch action {
+        case .scan:
+            group.addTask { [self] in
+                let scan = await Blocking.run { [self] in spool.withLock { $0.scan(now_ms: SystemTime.now_ms()) } }
+                tell(scan)
+                sink.yield(.scanned(scan.isReadable ? scan.candidates : nil))
+            }
+        case .scanForeign:
+            group.addTask { [self] in
+                let scan = await Blocking.run { [source] in source.scanForeign() }
+                tell(scan)
+                sink.yield(.scannedForeign(scan?.candidates ?? []))
+            }
+        case .build(let job, let ids):
+            let sizes = Dictionary(machine.waiting.map { ($0.id, $0.rawBytes) }) { first, _ in first }
+            let segments = ids.map { (id: $0, rawBytes: sizes[$0] ?? 0) }
+            group.addTask { [self] in await build(job, segments) }
+        case .request(let job, let request):
+            group.addTask { [self] in
+                let answer = await send(request, job)
+                sink.yield(.answered(job, answer))
+            }
+        case .proven(let job, let method, let segments): proven(job, method, segments)
+        case .retire(let ids):
+            group.addTask { [self] in await retire(ids) }
+        case .failure(_, let error, let pause_ms, let failures): failed(error, pause_ms: pause_ms, failures: failures)
+        case .report(let isLast):
+            group.addTask { [self] in
+                await report(isLast: isLast)
+                sink.yield(.reported)
+            }
+        case .finish: break
+        }
+    }
+
+    private func build(_ job: Machine.Job, _ segments: [(id: SegmentID, rawBytes: Int)]) async {
+        let limit = configuration.machine.bundleBytes
+        let outcome = await Blocking.run { [source] in source.make(segments, limit: limit) }
+        for fault in outcome.faults { logger.error("\(fault)") }
+        if let made = outcome.made {
+            bundles.withLock { $0[job] = made }
+            begun.withLock { $0[job] = SystemTime.monotonic_ns() }
+        }
+        sink.yield(.built(job, outcome.made?.proof, included: outcome.included, failed: outcome.failed))
+    }
+
+    private func send(_ request: UploadProof.Request, _ job: Machine.Job) async -> UploadProof.Answer {
+        guard let made = bundles.withLock({ $0[job] }) else {
+            return .failed(StorageError(.unknown, operation: "send", message: "the object is no longer in memory"))
+        }
+        do {
+            switch request {
+            case .put(let ifAbsent):
+                let options = PutOptions(
+                    contentType: Bundle.contentType, ifAbsent: ifAbsent, sha256: made.bundle.sha256)
+                let receipt = try await store.put(made.key, made.bundle.object, options)
+                return receipt.alreadyExisted ? .existed : .stored
+            case .head:
+                guard let info = try await store.head(made.key) else { return .absent }
+                return .info(size: info.size, etag: info.etag, sha256: info.sha256)
+            case .list:
+                let page = try await store.list(prefix: made.key, startAfter: nil, limit: 1)
+                guard let info = page.objects.first, info.key == made.key else { return .absent }
+                return .info(size: info.size, etag: info.etag, sha256: nil)
+            case .fetch:
+                let bytes = try await store.get(made.key, range: nil)
+                return .content(sha256: await Blocking.run { hashOf(bytes) })
+            }
+        } catch let error as StorageError where error.kind == .notFound {
+            return .absent
+        } catch let error as StorageError {
+            return .failed(error)
+        } catch {
+            return .failed(StorageError(.unknown, operation: "\(request) \(made.key)", message: "\(error)"))
+        }
+    }
+
+    private func proven(_ job: Machine.Job, _ method: UploadProof.Method, _ segments: [SegmentID]) {
+        guard let made = bundles.withLock({ $0.removeValue(forKey: job) }) else { return }
+        let now_ms = SystemTime.now_ms()
+        if let start = begun.withLock({ $0.removeValue(forKey: job) }) {
+            metrics.uploadSeconds.observe(Double(SystemTime.monotonic_ns() - start) / 1e9)
+        }
+        metrics.objectsUploaded.add()
+        metrics.uploadedBytes.add(Double(made.bundle.object.count))
+        metrics.lastUpload.set(Double(now_ms) / 1_000)
+        metrics.proofs.add(1, method.rawValue)
+        for segment in made.bundle.manifest.segments {
+            let isNative = segment.format == Manifest.nativeFormat
+            let stream = isNative ? Candidate.nativeStream : streamName(segment.format)
+            metrics.readLines.add(Double(segment.lines), stream)
+            metrics.readBytes.add(Double(segment.rawBytes), stream)
+        }
+        let wasFailing = state.withLock { state in
+            state.lastUpload_ms = now_ms
+            let wasFailing = state.uploadError != nil
+            state.uploadError = nil
+            return wasFailing
+        }
+        logger.log(
+            level: wasFailing ? .notice : .info, wasFailing ? "stored and proven; uploads work again" : "stored and proven",
+            metadata: [
+                "key": "\(made.key)", "segments": "\(segments.count)", "lines": "\(made.bundle.manifest.lines)",
+                "bytes": "\(made.bundle.object.count)", "proof": "\(method.rawValue)",
+            ])
+    }
+
+    private func streamName(_ format: String) -> String {
+        configuration.streams.first { $0.format == format }?.name ?? format
+    }
+
+    private func failed(_ error: StorageError, pause_ms: Int64, failures: Int) {
+        metrics.uploadFailures.add(1, error.kind.rawValue)
+        metrics.uploadRetries.add()
+        state.withLock { $0.uploadError = "\(error)" }
+        let isAlarm = failures >= 5 || error.kind.retry != .soon
+        logger.log(
+            level: isAlarm ? .error : .warning, "upload failed; everything stays in the spool and it is tried again",
+            metadata: ["reason": "\(error)"])
+        logger.debug("pause before the next try", metadata: ["ms": "\(pause_ms)", "failures": "\(failures)"])
+    }
+
+    private func retire(_ ids: [SegmentID]) async {
+        let (gone, faults) = await Blocking.run { [source] in
+            var gone: [SegmentID] = []
+            var faults: [String] = []
+            let foreign = ids.filter { ForeignLogs.owns($0) }
+            if !foreign.isEmpty {
+                faults += source.shippedForeign(foreign)
+                gone += foreign
+            }
+            let native = ids.filter { !ForeignLogs.owns($0) }
+            let (removed, failure) = FileRemoval.remove(native.map(\.path))
+            let paths = Set(removed)
+            gone += native.filter { paths.contains($0.path) }
+            if let failure { faults.append("a shipped segment cannot be removed: \(failure)") }
+            return (gone, faults)
+        }
+        for fault in faults { logger.error("\(fault)") }
+        let removed = Set(gone)
+        sink.yield(.retired(gone, failed: ids.filter { !removed.contains($0) }))
+    }
+
+    private func report(isLast: Bool) async {
+        if isLast {
+            let scan = await Blocking.run { [self] in spool.withLock { $0.scan(now_ms: SystemTime.now_ms()) } }
+            state.withLock { $0.scan = scan }
+        }
+        let report = status.report(now_ms: SystemTime.now_ms(), isStopped: isLast)
+        let key = ObjectKey.hostReport(prefix: configuration.prefix, host: configuration.host)
+        let fault = await Blocking.within(.seconds(isLast ? 5 : 10)) { [store] () -> String? in
+            do {
+                _ = try await store.put(key, report.encoded(), PutOptions(contentType: "application/json"))
+                return nil
+            } catch {
+                return "\(error)"
+            }
+        }
+        let reason = fault ?? "it took too long"
+        if let reason {
+            metrics.reportFailures.add()
+            logger.warning("the host's report cannot be written", metadata: ["reason": "\(reason)"])
+        }
+        state.withLock { $0.reportError = reason.map { "the host's report cannot be written: \($0)" } }
+    }
+
+    // MARK: - What is told
+
+    private func tell(_ scan: SpoolScan) {
+        metrics.writersAdopted.add(Double(scan.adopted.count))
+        for writer in scan.adopted {
+            logger.warning("a writer's process died; its segments are sealed and it is ended", metadata: ["writer": "\(writer)"])
+        }
+        for fault in scan.faults { logger.error("\(fault)") }
+        state.withLock { state in
+            state.scan = scan
+            state.scanned_ms = SystemTime.now_ms()
+        }
+    }
+
+    private func tell(_ scan: ForeignLogs.Scan?) {
+        guard let scan else { return }
+        for fault in scan.faults { logger.error("\(fault)") }
+        metrics.foreignRefused.set(Double(scan.refused.count))
+        state.withLock { $0.foreignFaults = scan.faults }
+    }
+
+    private func note(_ machine: Machine, _ now: Machine.Moment) {
+        let waiting = machine.waiting
+        let (scan, faults) = state.withLock { state in
+            state.waiting = waiting
+            return (state.scan, state.faults.count)
+        }
+        metrics.note(scan, waiting: waiting)
+        metrics.faults.set(Double(faults))
+    }
+
+    private func isScan(_ event: Machine.Event) -> Bool {
+        switch event {
+        case .scanned, .scannedForeign, .retired: true
+        default: false
+        }
+    }
+
+    private func moment() -> Machine.Moment {
+        Machine.Moment(
+            steady_ms: SystemTime.monotonic_ns() / 1_000_000, wall_ms: SystemTime.now_ms(), draw: Double.random(in: 0..<1))
+    }
+}

@@ -1,0 +1,158 @@
+import ArgumentParser
+import DurableIO
+import EventSegments
+import Glibc
+import Logging
+import ObjectShipping
+import ObjectStorage
+import ServiceSupport
+
+/// `nadi-shipper run`.
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Ship until SIGTERM, or once through.",
+        discussion: """
+            Ends with 0 after SIGTERM or SIGINT; what is sealed is shipped first, within the configured time. A second signal \
+            ends it at once; nothing is lost by that.
+
+            With --once: 0 when nothing is left, 1 when something could not be shipped in time.
+            75: another shipper works on the spool. 78: the configuration is wrong.
+            """)
+
+    @OptionGroup var option: ConfigurationOption
+
+    @Flag(help: "Ship what is sealed and finished now, and end.")
+    var once = false
+
+    @Option(help: "With --once: how long to try, such as 60s.", transform: duration)
+    var wait: Duration = .seconds(60)
+
+    func run() async throws {
+        var (configuration, environment) = try option.load()
+        configuration.machine.isOnce = once
+        LogOutput.bootstrap(level: configuration.logLevel, environment: environment)
+        let logger = Logger(label: "nadi-shipper")
+        let notify = NotifySocket(environment: environment)
+        Signals.ignoreBrokenPipes()
+        try refuseNetworkFileSystems(configuration)
+        let locks = try takeLocks(configuration)
+        let store: any ObjectStore
+        do {
+            store = try configuration.store.makeStore(environment: Environment(environment))
+        } catch {
+            StandardError.write("nadi-shipper: \(error)\n")
+            throw ExitCode(EX_CONFIG)
+        }
+        let registry = MetricsRegistry()
+        ProcessMetrics.add(to: registry, started_ms: SystemTime.now_ms())
+        let shipper = Shipper(configuration, store: store, registry: registry, notify: notify, logger: logger)
+        logger.notice(
+            "shipping",
+            metadata: [
+                "version": "\(Shipper.version)", "host": "\(configuration.host)", "store": "\(configuration.store.url)",
+                "spools": "\(configuration.spools.joined(separator: ","))",
+            ])
+        let signals = Task { await listen(shipper, logger) }
+        let admin = once ? nil : serve(shipper, registry, configuration, logger)
+        let timeout = once ? Task { await limit(shipper) } : nil
+        let isComplete = await shipper.run()
+        for task in [signals, timeout].compactMap({ $0 }) { task.cancel() }
+        admin?.cancel()
+        withExtendedLifetime(locks) {}
+        logger.notice("ended", metadata: ["waiting": "\(shipper.status.waiting.count)"])
+        if once, !isComplete { throw ExitCode(1) }
+    }
+
+    private func limit(_ shipper: Shipper) async {
+        try? await Task.sleep(for: wait)
+        if !Task.isCancelled { shipper.stop() }
+    }
+
+    private func listen(_ shipper: Shipper, _ logger: Logger) async {
+        var isStopping = false
+        for await signal in Signals.stream([SIGTERM, SIGINT, SIGHUP]) {
+            if signal == SIGHUP {
+                logger.notice("the configuration is read at the start only: restart to change it")
+                continue
+            }
+            if isStopping { Glibc.exit(128 + signal) }
+            isStopping = true
+            logger.notice("stopping; a second signal ends at once")
+            shipper.stop()
+        }
+    }
+
+    private func serve(
+        _ shipper: Shipper, _ registry: MetricsRegistry, _ configuration: ShipperConfiguration, _ logger: Logger
+    ) -> Task<Void, Never>? {
+        guard let address = configuration.admin else { return nil }
+        if !address.isLoopback {
+            logger.warning("the admin pages have no password and are open to the network", metadata: ["address": "\(address)"])
+        }
+        let server = AdminServer(
+            address: address,
+            pages: [
+                "/metrics": {
+                    AdminServer.Page(contentType: MetricsRegistry.contentType, body: registry.exposition())
+                },
+                "/healthz": {
+                    let health = shipper.status.health(now_ms: SystemTime.now_ms())
+                    return AdminServer.Page(isGood: health.isGood, body: health.text)
+                },
+                "/status": {
+                    let report = shipper.status.report(now_ms: SystemTime.now_ms(), isStopped: false)
+                    return AdminServer.Page(
+                        contentType: "application/json", body: String(decoding: report.encoded(), as: UTF8.self))
+                },
+            ])
+        return Task {
+            var backoff = 0
+            while !Task.isCancelled {
+                do {
+                    try await server.run()
+                } catch {
+                    if Task.isCancelled { return }
+                    backoff += 1
+                    logger.error(
+                        "the admin pages cannot be served; shipping goes on",
+                        metadata: ["address": "\(address)", "reason": "\(error)"])
+                    try? await Task.sleep(for: Backoff(base: .seconds(1)).delay(failures: backoff, random: 1))
+                }
+            }
+        }
+    }
+
+    private func refuseNetworkFileSystems(_ configuration: ShipperConfiguration) throws {
+        for spool in configuration.spools {
+            guard let refusal = try? FileSystemKind(of: spool).refusal else { continue }
+            StandardError.write("nadi-shipper: spool \(spool) \(refusal)\n")
+            throw ExitCode(EX_CONFIG)
+        }
+    }
+
+    /// One shipper at a time works on a spool: two would end each other's dead writers.
+    private func takeLocks(_ configuration: ShipperConfiguration) throws -> [FileLock] {
+        var locks: [FileLock] = []
+        for spool in configuration.spools {
+            do {
+                guard let lock = try FileLock.attempt(path: "\(spool)/.shipper.lock") else {
+                    StandardError.write("nadi-shipper: another shipper works on \(spool): stop it first\n")
+                    throw ExitCode(EX_TEMPFAIL)
+                }
+                locks.append(lock)
+            } catch let error as SystemError {
+                StandardError.write("nadi-shipper: spool \(spool): \(error)\n")
+                throw ExitCode(EX_CONFIG)
+            }
+        }
+        return locks
+    }
+}
+
+/// A length of time of the command line.
+private func duration(_ text: String) throws -> Duration {
+    guard let duration = Units.duration(text) else {
+        throw ValidationError("'\(text)' is not a time with its unit, such as 500ms, 30s or 5m")
+    }
+    return duration
+}
