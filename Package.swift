@@ -100,7 +100,7 @@ let package = Package(
             name: "benchmark-append", dependencies: ["CAllocationCount", "EventModel", "EventWriting"],
             path: "Tests/Benchmarks/append"),
         .target(name: "CAllocationCount", path: "Tests/Programs/CAllocationCount"),
-        .testTarget(name: "CompressionTests", dependencies: ["Compression", "TestSupport"]),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression", "DurableIO", "TestSupport"]),
         .testTarget(name: "DurableIOTests", dependencies: ["DurableIO", "TestSupport"]),
         .testTarget(name: "ServiceSupportTests", dependencies: ["ServiceSupport", "TestSupport"]),
         .testTarget(name: "EventModelTests", dependencies: ["EventModel", "TestSupport"]),

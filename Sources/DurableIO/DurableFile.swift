@@ -119,18 +119,19 @@ package enum DurableFile {
     }
 
     private static let temporaryNumber = Atomic<UInt64>(0)
+    /// Process numbers are not enough: containers that share a folder may all be number 1.
+    private static let processMark = String(UInt64.random(in: 0...UInt64.max), radix: 36)
 
-    /// A name that no listing of segments or objects takes for one of its own, unique in this process.
+    /// A name that no listing of segments or objects takes for one of its own: `.name.mark.tmp`, never used twice.
     static func temporaryPath(beside path: String) -> String {
         let number = temporaryNumber.add(1, ordering: .relaxed).newValue
         let name = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path[path.index(after: $0)...] } ?? path[...]
         let stem = name.utf8.count > 180 ? String(decoding: name.utf8.prefix(180), as: UTF8.self) : String(name)
-        return "\(folder(of: path))/.\(stem).\(getpid())-\(number).tmp"
+        return "\(folder(of: path))/.\(stem).\(processMark)-\(number).tmp"
     }
 
     private static func writeNew(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
-        // A file of this name is what a process of our number left behind when it was killed.
-        let file = try Descriptor(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
+        let file = try Descriptor(path, O_WRONLY | O_CREAT | O_EXCL)
         var failure: SystemError?
         bytes.withUnsafeBytes { buffer in
             do throws(SystemError) {

@@ -45,7 +45,8 @@ package final class FileLock: Sendable {
     private static func take(path: String, create: Bool, wait: Bool) throws(SystemError) -> FileLock? {
         var number: Int32
         repeat {
-            number = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0o640)
+            // Reading suffices for flock, and a shipper may only be allowed to read its writers' files.
+            number = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0o640)
         } while number < 0 && errno == EINTR
         guard number >= 0 else { throw .current("open", path) }
         while flock(number, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0 {

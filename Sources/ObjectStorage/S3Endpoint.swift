@@ -11,11 +11,11 @@ package struct S3Endpoint: Hashable, Sendable {
     }
 
     /// `http` or `https`.
-    let scheme: String
+    package let scheme: String
     /// Host and, if it is not the scheme's own, port: what the `host` header says.
-    let host: String
+    package let host: String
     /// What comes before `/key` in the path, not encoded: `/bucket` or nothing.
-    let basePath: String
+    package let basePath: String
 
     /// Makes out where a bucket is.
     ///

@@ -10,6 +10,8 @@ package final class S3Store: ObjectStore {
     private struct Learnt {
         /// What to add to our clock to get the store's, seconds.
         var clockOffset_s: Int64 = 0
+        /// How far the store's clock was ahead of ours at its last answer, seconds.
+        var clockDifference_s: Int64?
         var signingKey: (secret: String, day: String, key: [UInt8])?
     }
 
@@ -43,6 +45,9 @@ package final class S3Store: ObjectStore {
 
     /// What is added to this host's clock when requests are signed, seconds: not 0 once the store has found it wrong.
     package var clockOffset_s: Int64 { learnt.withLock { $0.clockOffset_s } }
+
+    /// How far the store's clock is ahead of ours by its last answer's `Date`, seconds; nil before the first.
+    package var clockDifference_s: Int64? { learnt.withLock { $0.clockDifference_s } }
 
     package func put(_ key: String, _ body: [UInt8], _ options: PutOptions) async throws -> PutReceipt {
         try StorageError.checkKey(key, operation: "PUT")
@@ -196,10 +201,14 @@ package final class S3Store: ObjectStore {
         } catch let failure as TransportFailure {
             throw StorageError(failure, call: call, endpoint: endpoint, responseLimit: call.responseLimit)
         }
+        let isRefusal = [400, 401, 403].contains(response.status)
+        learnClock(response, isRefusal: isRefusal)
         if (200..<300).contains(response.status) { return response }
         let error = StorageError(response, call: call, endpoint: endpoint)
-        if error.kind == .credentials { credentialsProvider.refused(credentials) }
-        if [400, 401, 403].contains(response.status) { learnClock(response) }
+        // The answer to a HEAD has no error code: it may mean an expired token.
+        if error.kind == .credentials || isRefusal && call.method == .head {
+            credentialsProvider.refused(credentials)
+        }
         throw error
     }
 
@@ -230,12 +239,13 @@ package final class S3Store: ObjectStore {
         }
     }
 
-    /// After a refusal: if the store's clock is minutes off ours, sign by the store's from now on.
-    private func learnClock(_ response: HTTPResponse) {
+    /// Takes note of the store's clock; after a refusal, if it is minutes off ours, signs by the store's from now on.
+    private func learnClock(_ response: HTTPResponse, isRefusal: Bool) {
         guard let date = response["date"].flatMap({ CivilTime.seconds(http: $0) }) else { return }
-        let now = CivilTime.now()
+        let difference = date - CivilTime.now()
         learnt.withLock { learnt in
-            if abs(date - (now + learnt.clockOffset_s)) > 240 { learnt.clockOffset_s = date - now }
+            learnt.clockDifference_s = difference
+            if isRefusal, abs(difference - learnt.clockOffset_s) > 240 { learnt.clockOffset_s = difference }
         }
     }
 

@@ -1,4 +1,5 @@
 internal import DurableIO
+internal import Glibc
 
 /// The two files that AWS's tools share, and the profile in them that is used.
 package struct SharedFiles: Hashable, Sendable {

@@ -1,4 +1,5 @@
 import Compression
+import DurableIO
 import TestSupport
 import Testing
 
@@ -77,6 +78,17 @@ import Testing
             let error = #expect(throws: CompressionError.self) { try Self.decode(input, pieces: 3) }
             #expect(error?.code == .trailingBytes)
         }
+    }
+
+    @Test func filesOfTheGzipProgram() throws {
+        let folder = try ScratchFolder()
+        let content = ZstdTests.text(300_000, seed: 6)
+        try DurableFile.replace(path: folder["log"], bytes: content)
+        try #require(try ChildProcess("gzip", ["-9", folder["log"]]).wait() == 0)
+        let file = try DurableFile.read(path: folder["log.gz"])
+        #expect(file.count < content.count / 2)
+        #expect(try Self.decode(file, pieces: 1000) == content)
+        #expect(try Self.decode(file + file, pieces: 65_536) == content + content)
     }
 
     @Test func limitsHold() throws {

@@ -54,4 +54,28 @@ import Testing
         }
         #expect(error?.description.contains("hunter2") == false)
     }
+
+    struct Place: CustomStringConvertible {
+        let bucket: String
+        var region = "us-east-1"
+        var endpoint: String?
+        var addressing = S3Endpoint.Addressing.auto
+        let expected: String
+        var description: String { expected }
+    }
+
+    @Test(arguments: [
+        Place(bucket: "b-1", expected: "https://b-1.s3.us-east-1.amazonaws.com/"),
+        Place(bucket: "b.1", expected: "https://s3.us-east-1.amazonaws.com/b.1/"),
+        Place(bucket: "Old_Name", expected: "https://s3.us-east-1.amazonaws.com/Old_Name/"),
+        Place(bucket: "b", region: "cn-north-1", expected: "https://b.s3.cn-north-1.amazonaws.com.cn/"),
+        Place(bucket: "b", addressing: .path, expected: "https://s3.us-east-1.amazonaws.com/b/"),
+        Place(bucket: "b", endpoint: "HTTP://LocalHost:80/", expected: "http://localhost/b/"),
+        Place(bucket: "b", endpoint: "https://[::1]:9000", expected: "https://[::1]:9000/b/"),
+        Place(bucket: "b", endpoint: "https://r2.example:443", addressing: .virtual, expected: "https://b.r2.example/"),
+    ]) func placesOfBuckets(place: Place) throws {
+        let endpoint = try S3Endpoint(
+            bucket: place.bucket, region: place.region, endpoint: place.endpoint, addressing: place.addressing)
+        #expect("\(endpoint.scheme)://\(endpoint.host)\(endpoint.basePath)/" == place.expected)
+    }
 }

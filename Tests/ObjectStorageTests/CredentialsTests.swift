@@ -110,6 +110,18 @@ import Testing
         await #expect(throws: StorageError.self) { try await provider.credentials() }
     }
 
+    @Test func aHomeThatCannotBeReadIsNoFaultUnlessItIsNamed() async throws {
+        // A file where the folder should be: this cannot be read by anybody, not even by root.
+        let folder = try ScratchFolder()
+        try Self.write(folder["home"], "")
+        let variables = Environment(["HOME": folder["home"], "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"])
+        _ = try StoreConfiguration(url: "s3://b", endpoint: "http://127.0.0.1:1").makeStore(environment: variables)
+        let named = StoreConfiguration(
+            url: "s3://b", endpoint: "http://127.0.0.1:1", credentialsFile: folder["home/credentials"])
+        let error = #expect(throws: StorageError.self) { try named.makeStore(environment: variables) }
+        #expect(error?.kind == .configuration && error?.code == "errno 20")
+    }
+
     @Test func aRefusalMakesTheStoreReadThemAgain() async throws {
         final class Provider: CredentialsProvider {
             let name = "the test"
@@ -121,12 +133,17 @@ import Testing
             func refused(_ credentials: Credentials) { calls.yield(credentials.accessKeyID) }
         }
         let (stream, continuation) = AsyncStream<String>.makeStream()
-        let server = try ScriptedServer([.answer(400, [:], FaultTests.errorBody("ExpiredToken"))])
+        let server = try ScriptedServer([
+            .answer(400, [:], FaultTests.errorBody("ExpiredToken")), .answer(400), .answer(404),
+        ])
         let store = try FaultTests.store(server.endpoint, credentials: Provider(continuation))
         let error = await storageError { _ = try await store.put("k", [1], PutOptions()) }
+        // The answer to a HEAD cannot say why.
+        _ = await storageError { _ = try await store.head("k") }
+        _ = await storageError { _ = try await store.get("k") }
         continuation.finish()
         #expect(error?.kind == .credentials && error?.isRetryable == true)
-        #expect(await stream.reduce(into: []) { $0.append($1) } == ["A"])
+        #expect(await stream.reduce(into: []) { $0.append($1) } == ["A", "A"])
         #expect(server.requests[0].headers["x-amz-security-token"] == "T")
         #expect(server.requests[0].headers["authorization"]?.contains("x-amz-security-token") == true)
     }
