@@ -33,8 +33,10 @@ struct DirectoryWalk {
         var entries: [DirectoryEntry]
         do throws(SystemError) {
             entries = try DurableFile.list(folder)
-        } catch  where error.isNotFound && folder != root {
-            return
+        } catch {
+            // Another process may have removed it meanwhile.
+            if error.isNotFound, folder != root { return }
+            throw error
         }
         // A folder sorts as its files do: with a slash after its name.
         func sortKey(_ entry: DirectoryEntry) -> String { entry.isDirectory ? entry.name + "/" : entry.name }

@@ -42,9 +42,9 @@ package struct SharedFiles: Hashable, Sendable {
             let bytes: [UInt8]
             do throws(SystemError) {
                 bytes = try DurableFile.read(path: path, limit: 1 << 20)
-            } catch  where error.isNotFound {
-                continue
             } catch {
+                // A service may have keys in its environment and a home that it cannot look into (ProtectHome=).
+                if error.isNotFound || !isExplicit && [EACCES, ENOTDIR].contains(error.code) { continue }
                 throw StorageError(
                     .configuration, operation: "read credentials", code: "errno \(error.code)",
                     message: error.description)
