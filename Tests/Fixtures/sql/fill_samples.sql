@@ -47,12 +47,14 @@ BEGIN
               JOIN nadi_store.category c ON c.feature_id = s.feature_id AND c.value = s.word GROUP BY 1, 2, 3, 4) b
         GROUP BY 1, 2, 3
     ), moments AS (
+        -- Differences from one of the values: a cast to numeric keeps 15 digits only.
         SELECT series_id, feature_id, hour, count(number) AS numbers, count(word) AS words, count(*) - count(number) - count(word) AS nulls,
-               avg(number::numeric) AS mean, var_pop(number::numeric) * count(number) AS m2, min(number) AS low, max(number) AS high
-        FROM sample GROUP BY 1, 2, 3
+               coalesce(min(origin), 0) AS origin, coalesce(avg(number - origin), 0) AS shift, coalesce(var_pop(number - origin), 0) * count(number) AS m2,
+               min(number) AS low, max(number) AS high
+        FROM (SELECT s.*, min(number) OVER (PARTITION BY series_id, feature_id, hour) AS origin FROM sample s) c GROUP BY 1, 2, 3
     )
     SELECT m.series_id, m.feature_id, m.hour, 0, m.numbers, m.words, m.nulls, 0,
-           coalesce(m.mean, 0)::float8, (coalesce(m.mean, 0) - coalesce(m.mean, 0)::float8::numeric)::float8, coalesce(m.m2, 0)::float8, m.low, m.high,
+           m.origin + m.shift, m.shift - ((m.origin + m.shift) - m.origin), m.m2, m.low, m.high,
            coalesce(b.codes, '{}'), coalesce(b.counts, '{}'), coalesce(w.ids, '{}'), coalesce(w.counts, '{}'), 0, NULL
     FROM moments m LEFT JOIN bins b USING (series_id, feature_id, hour) LEFT JOIN words w USING (series_id, feature_id, hour);
 
@@ -64,7 +66,7 @@ BEGIN
           FROM test.score x JOIN nadi_store.model m ON m.model_name = x.model
           JOIN nadi_store.series s ON s.model_id = m.model_id AND s.model_version = 'v1' AND s.slice_key = 'all'
           JOIN nadi_store.score_edge e ON x.p >= e.lower AND (x.p < e.upper OR e.upper = 1 AND x.p = 1) GROUP BY 1, 2, 3) b
-    GROUP BY 1, 2;
+    GROUP BY 1, 3;
 
     PERFORM nadi_store.derive_request_day(d), nadi_store.derive_feature_day(d), nadi_store.derive_score_day(d)
     FROM (SELECT DISTINCT date_trunc('day', hour, 'UTC') AS d FROM nadi_store.request_hour) days;

@@ -1,0 +1,115 @@
+import Testing
+
+/// The dashboard's JSON against what Grafana's schema, its linters and its known bugs ask for.
+@Suite struct HouseRulesTests {
+    let dashboard: Dashboard
+
+    init() throws { dashboard = try Dashboard.overview() }
+
+    @Test func theDocumentIsClassicAndProvisionable() {
+        let document = dashboard.document
+        let known: Set = [
+            "annotations", "description", "editable", "fiscalYearStartMonth", "graphTooltip", "id", "links", "liveNow", "panels",
+            "preload", "refresh", "schemaVersion", "tags", "templating", "time", "timepicker", "timezone", "title", "uid",
+            "version", "weekStart",
+        ]
+        #expect(Set(document.keys).subtracting(known).isEmpty)
+        #expect(document["schemaVersion"]?.number == 42)
+        #expect(document["uid"]?.text == "nadi-overview")
+        #expect(document["editable"]?.boolean == false)
+        #expect(document["timezone"]?.text == "utc")
+        #expect(document["refresh"]?.text == "1m")
+        let intervals = document["timepicker"]?["refresh_intervals"]?.elements.compactMap(\.text) ?? []
+        #expect(!intervals.isEmpty && !intervals.contains { $0.hasSuffix("s") })
+    }
+
+    @Test func panelsAreComplete() {
+        let panelKeys: Set = [
+            "datasource", "description", "fieldConfig", "gridPos", "id", "interval", "options", "targets", "title", "type",
+        ]
+        for panel in dashboard.panels {
+            let title = panel["title"]?.text ?? "a panel without a title"
+            #expect(Set(panel.keys).subtracting(panelKeys).isEmpty, "\(title)")
+            #expect((panel["description"]?.text ?? "").count >= 40, "\(title): description")
+            #expect(panel["datasource"]?["uid"]?.text == "${datasource}", "\(title): data source")
+            #expect(["1m", "1h"].contains(panel["interval"]?.text), "\(title): least interval")
+            let defaults = panel["fieldConfig"]?["defaults"]
+            #expect(defaults?["unit"]?.text?.isEmpty == false, "\(title): unit")
+            #expect(defaults?["noValue"]?.text?.isEmpty == false, "\(title): noValue")
+            for target in panel["targets"]?.elements ?? [] {
+                #expect(target["datasource"]?["uid"]?.text == "${datasource}", "\(title): target's data source")
+                #expect(target["datasource"]?["type"]?.text == "grafana-postgresql-datasource")
+                #expect(target["rawQuery"]?.boolean == true)
+                #expect(["time_series", "table"].contains(target["format"]?.text))
+            }
+        }
+    }
+
+    @Test func identifiersAreUniqueAndPanelsDoNotOverlap() {
+        let all = dashboard.document["panels"]?.elements ?? []
+        let ids = all.compactMap { $0["id"]?.number }
+        #expect(ids.count == all.count && Set(ids).count == ids.count)
+        var taken: Set<[Int]> = []
+        for panel in all {
+            guard let place = panel["gridPos"], let x = place["x"]?.number, let y = place["y"]?.number,
+                let width = place["w"]?.number, let height = place["h"]?.number
+            else {
+                Issue.record("a panel has no place")
+                continue
+            }
+            #expect(x + width <= 24)
+            for column in Int(x)..<Int(x + width) {
+                for line in Int(y)..<Int(y + height) {
+                    #expect(taken.insert([column, line]).inserted, "\(panel["title"]?.text ?? "?") overlaps at \(column), \(line)")
+                }
+            }
+        }
+    }
+
+    @Test func theThreeQuestionsAreRows() {
+        let rows = (dashboard.document["panels"]?.elements ?? []).filter { $0["type"]?.text == "row" }.compactMap { $0["title"]?.text }
+        #expect(rows == ["Is it up?", "Is its input what it was?", "Is it right?"])
+        #expect(dashboard.panels.first?["title"]?.text == "Complete until")
+        #expect(dashboard.statements.count { $0.kind == .panel } <= 20)
+        #expect(dashboard.statements.contains { $0.kind == .annotation && $0.name == "Deployments" })
+    }
+
+    @Test func statementsAvoidWhatGrafanaBreaks() throws {
+        for statement in dashboard.statements {
+            #expect(!statement.sql.contains("--") && !statement.sql.contains("/*"), "\(statement.name): comment")
+            #expect(!statement.sql.contains(";"), "\(statement.name): several statements")
+            #expect(!statement.sql.contains("nadi_store"), "\(statement.name): reads tables")
+            #expect(statement.sql.contains("ORDER BY") || statement.sql.contains("nadi.complete_until"), "\(statement.name): order")
+            for match in statement.sql.matches(of: /\$__timeFrom\(\)( [-+])|\$__timeTo\(\)( [-+])/) {
+                Issue.record("\(statement.name): \(match.0) is arithmetic on an untyped literal")
+            }
+        }
+    }
+
+    @Test func everyVariableExistsAndIsQuoted() throws {
+        let names = Set(dashboard.variables.compactMap { $0["name"]?.text })
+        #expect(names == ["datasource", "model", "version", "environment", "slice_key", "slice_value"])
+        for text in dashboard.document.texts {
+            for match in text.matches(of: /\$\{([a-zA-Z0-9_]+)([:.][^}]*)?\}/) where !match.1.hasPrefix("__") {
+                #expect(names.contains(String(match.1)), "\(match.0) in \(text)")
+                #expect(match.1 == "datasource" || match.2 == ":sqlstring", "\(match.0) in \(text)")
+            }
+            for match in text.matches(of: /\$([a-zA-Z][a-zA-Z0-9_]*)/) { Issue.record("bare variable \(match.0) in \(text)") }
+        }
+        for variable in dashboard.variables where variable["type"]?.text == "query" {
+            #expect(variable["refresh"]?.number == 2)
+            #expect(variable["allValue"] == nil)
+            #expect(variable["current"]?["text"] != nil && variable["current"]?["value"] != nil)
+        }
+        let source = dashboard.variables.first
+        #expect(source?["type"]?.text == "datasource" && source?["query"]?.text == "grafana-postgresql-datasource")
+    }
+
+    @Test func provisioningNamesOneDataSourceAndNoSecret() throws {
+        let source = try Checkout.text("deploy/grafana/provisioning/datasources/nadi.yaml")
+        #expect(source.contains("uid: nadi-postgres") && source.contains("type: grafana-postgresql-datasource"))
+        #expect(source.contains("timeInterval: 1m") && source.contains("password: ${NADI_READER_PASSWORD}"))
+        let provider = try Checkout.text("deploy/grafana/provisioning/dashboards/nadi.yaml")
+        #expect(provider.contains("type: file") && provider.contains("allowUiUpdates: false"))
+    }
+}
