@@ -59,10 +59,6 @@ struct FastRandom: RandomNumberGenerator {
         state = (system.next(), system.next(), system.next(), system.next() | 1)
     }
 
-    init(seed: UInt64) {
-        state = (seed, 0x9E37_79B9_7F4A_7C15, 0xBF58_476D_1CE4_E5B9, 1)
-    }
-
     @inline(__always)
     mutating func next() -> UInt64 {
         let product = state.1 &* 5

@@ -38,7 +38,7 @@ public struct Deployment: Sendable {
         return event
     }
 
-    func write(to event: inout EventFields) {
+    borrowing func write(to event: inout EventFields) {
         event.required(",\"model_name\":", name: model)
         event.required(",\"model_version\":", name: version)
         event.optional(",\"previous_version\":", name: previous_version)

@@ -11,13 +11,13 @@ public struct EventContext: Sendable {
     /// W3C span id, 16 hexadecimal digits.
     public var span_id: String?
     /// Slice dimensions of low cardinality: at most 8, values are texts.
-    public var tags: NamedValues = [:]
+    public var tags: NamedValues = NamedValues()
     /// Anything else worth keeping: archived, never aggregated.
-    public var extra: NamedValues = [:]
+    public var extra: NamedValues = NamedValues()
 
     public init(
         time_ms: Int64? = nil, id: String? = nil, request_id: String? = nil, trace_id: String? = nil,
-        span_id: String? = nil, tags: NamedValues = [:], extra: NamedValues = [:]
+        span_id: String? = nil, tags: NamedValues = NamedValues(), extra: NamedValues = NamedValues()
     ) {
         self.time_ms = time_ms
         self.id = id
@@ -28,7 +28,7 @@ public struct EventContext: Sendable {
         self.extra = extra
     }
 
-    func write(to event: inout EventFields) {
+    borrowing func write(to event: inout EventFields) {
         event.optional(",\"request_id\":", name: request_id)
         event.optional(",\"trace_id\":", name: trace_id)
         event.optional(",\"span_id\":", name: span_id)

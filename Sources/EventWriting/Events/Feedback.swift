@@ -43,7 +43,7 @@ public struct Feedback: Sendable {
         return event
     }
 
-    func write(to event: inout EventFields) {
+    borrowing func write(to event: inout EventFields) {
         let scored = score.map { $0.isFinite } ?? false
         let explained = explanation.map { $0.utf8.count <= 2048 }
         if !scored && label == nil && explanation == nil || explained == false { event.line.isInvalid = true }

@@ -27,6 +27,9 @@ public struct NamedValues: Sendable, ExpressibleByDictionaryLiteral {
     /// The names and values.
     public var entries: [(name: String, value: FieldValue)]
 
+    /// No values.
+    public init() { entries = [] }
+
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         entries = elements.map { (name: $0.0, value: $0.1) }
     }

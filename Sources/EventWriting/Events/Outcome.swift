@@ -45,7 +45,7 @@ public struct Outcome: Sendable {
         return event
     }
 
-    func write(to event: inout EventFields) {
+    borrowing func write(to event: inout EventFields) {
         if !hasContent { event.line.isInvalid = true }
         event.required(",\"prediction_id\":", name: prediction_id)
         event.required(",\"model_name\":", name: model)

@@ -20,11 +20,11 @@ public struct Prediction: Sendable {
     /// Binary: probability of the positive class. Multiclass: probability of the predicted class. 0 to 1.
     public var score: Double?
     /// Probability by class.
-    public var scores: NamedValues = [:]
+    public var scores: NamedValues = NamedValues()
     /// Decision threshold on the score.
     public var threshold: Double?
     /// The model's input by name.
-    public var features: NamedValues = [:]
+    public var features: NamedValues = NamedValues()
     /// Names the set of features or their reference.
     public var features_schema: String?
     /// Time from request to answer, in seconds.
@@ -56,7 +56,7 @@ public struct Prediction: Sendable {
     /// The common case in one expression.
     public static func prediction(
         model: String, version: String, prediction: FieldValue? = nil, score: Double? = nil,
-        features: NamedValues = [:], tags: NamedValues = [:], latency_seconds: Double? = nil,
+        features: NamedValues = NamedValues(), tags: NamedValues = NamedValues(), latency_seconds: Double? = nil,
         error_type: String? = nil, prediction_id: String? = nil, request_id: String? = nil, time_ms: Int64? = nil
     ) -> Prediction {
         var event = Prediction(model: model, version: version)
@@ -72,7 +72,7 @@ public struct Prediction: Sendable {
         return event
     }
 
-    func write(to event: inout EventFields) {
+    borrowing func write(to event: inout EventFields) {
         event.required(",\"model_name\":", name: model)
         event.required(",\"model_version\":", name: version)
         event.optional(",\"model_variant\":", name: variant)

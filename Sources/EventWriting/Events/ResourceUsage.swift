@@ -54,7 +54,7 @@ public struct ResourceUsage: Sendable {
         return event
     }
 
-    func write(to event: inout EventFields) {
+    borrowing func write(to event: inout EventFields) {
         if !(interval_seconds > 0 && interval_seconds.isFinite) || gpus.count > 64 { event.line.isInvalid = true }
         event.optional(",\"interval_seconds\":", interval_seconds)
         event.optional(",\"model_name\":", name: model)

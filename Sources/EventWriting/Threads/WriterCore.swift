@@ -239,7 +239,7 @@ extension WriterCore {
     }
 
     private func makeShell() -> WriterShell {
-        var random = SystemRandomNumberGenerator()
+        var random = FastRandom()
         let isFirst = ForkWatch.generation == 0
         let id =
             (isFirst ? configuration.testing.identity : nil) ?? UUIDv7(time_ms: clock.wall_ms, using: &random)

@@ -18,6 +18,7 @@ final class WriterShell {
 
     /// The last operation that failed, in words.
     private(set) var lastFailure: String?
+    private var lastCode = EIO
     /// Lines that reached this shell and were then dropped.
     private(set) var lost = 0
 
@@ -57,7 +58,7 @@ final class WriterShell {
     /// Ends a writer that cannot write its last lines: they are dropped, the counts are kept as well as can be, and the
     /// shipper will find the rest.
     func giveUp() {
-        machine.giveUp(EIO, lines: dropWaiting())
+        machine.giveUp(lastCode, lines: dropWaiting())
         if files.descriptors.lockFile >= 0 { _ = files.writeRecord(machine.record(clock.wall_ms, closed: false)) }
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
@@ -100,7 +101,9 @@ final class WriterShell {
     }
 
     private func note(_ code: Int32, _ what: @autoclosure () -> String) {
-        if code != 0 { lastFailure = "cannot \(what()) in \(files.directory): \(String(cString: strerror(code)))" }
+        guard code != 0 else { return }
+        lastCode = code
+        lastFailure = "cannot \(what()) in \(files.directory): \(String(cString: strerror(code)))"
     }
 
     /// Writes waiting lines until the segment has reached `limit` more bytes at the end of a line.
@@ -187,7 +190,7 @@ final class WriterShell {
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
         lastFailure = "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
-        var random = SystemRandomNumberGenerator()
+        var random = FastRandom()
         return .renamed(WriterName(host: host, id: UUIDv7(time_ms: clock.wall_ms, using: &random)))
     }
 }
