@@ -3,7 +3,9 @@ package enum EventLimits {
     /// Version of the event schema, the `schema` field of every line.
     package static let schemaVersion = 1
 
-    /// Longest line in bytes, its newline not counted (1 MiB). Longer ones are rejected as `too_long`.
+    /// Longest line in bytes, its newline not counted (1 MiB).
+    ///
+    /// Longer ones are rejected as `too_long`.
     package static let lineBytes = 1 << 20
 
     /// A segment that has reached this many bytes is sealed (16 MiB).

@@ -17,7 +17,9 @@ package enum HostName {
         return bytes.isEmpty ? "unknown" : String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The kernel's host name in normal form. Corresponds to `gethostname`.
+    /// The kernel's host name in normal form.
+    ///
+    /// Corresponds to `gethostname`.
     package static func current() -> String {
         var buffer = [UInt8](repeating: 0, count: 256)
         let result = buffer.withUnsafeMutableBytes { bytes -> CInt in

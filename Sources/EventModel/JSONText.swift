@@ -1,4 +1,6 @@
-/// Builds one small JSON object, fields in the order they are given. For records, not for events: it allocates.
+/// Builds one small JSON object, fields in the order they are given.
+///
+/// For records, not for events: it allocates.
 package struct JSONText {
     /// The object's bytes so far, without the closing brace.
     package private(set) var bytes: [UInt8] = [UInt8(ascii: "{")]

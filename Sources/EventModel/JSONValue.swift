@@ -1,4 +1,6 @@
-/// A small JSON reader for the project's own records (lock files, `writer` lines). Cold paths only: it allocates.
+/// A small JSON reader for the project's own records (lock files, `writer` lines).
+///
+/// Cold paths only: it allocates.
 ///
 /// It keeps what those records need: numbers that are not 64-bit integers become ``other``. Nesting is limited to 16.
 package indirect enum JSONValue: Sendable, Equatable {

@@ -9,7 +9,9 @@ package struct LockRecord: Sendable, Hashable {
     package var host: String
     /// The service's name, as its events carry it.
     package var service: String
-    /// The writing process. For people: never proof that it lives.
+    /// The writing process.
+    ///
+    /// For people: never proof that it lives.
     package var pid: Int
     /// When the writer began, in milliseconds since the epoch.
     package var started_ms: Int64
@@ -37,7 +39,9 @@ package struct LockRecord: Sendable, Hashable {
         self.closed = closed
     }
 
-    /// The 4096 bytes. A service name too long for the block is cut.
+    /// The 4096 bytes.
+    ///
+    /// A service name too long for the block is cut.
     package func encoded() -> [UInt8] {
         var service = self.service
         var bytes = json(service: service)
@@ -67,7 +71,9 @@ package struct LockRecord: Sendable, Hashable {
     }
 
     /// Reads a lock file's bytes up to the closing brace; nil (counts unknown) where it is torn, empty or of another
-    /// version. Unknown fields are ignored; of the fields only the writer and its counts must be there.
+    /// version.
+    ///
+    /// Unknown fields are ignored; of the fields only the writer and its counts must be there.
     package init?(_ bytes: some Collection<UInt8>) {
         guard let value = JSONValue.parse(prefixOf: bytes), value["version"]?.integer == 1,
             let writer = value["writer"]?.string, let counts = WriterCounts(value)

@@ -1,4 +1,6 @@
-/// The file name of one segment. It says all that a reader must know before it opens the file.
+/// The file name of one segment.
+///
+/// It says all that a reader must know before it opens the file.
 ///
 ///     <writer>-<seq>.open                                   being written
 ///     <writer>-<seq>-<sealed ms>-<lines>[-end].jsonl        sealed; `end` marks the writer's last one

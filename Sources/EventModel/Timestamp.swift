@@ -1,4 +1,6 @@
-/// Milliseconds since 1970-01-01T00:00:00Z, to and from RFC 3339. No leap seconds: `:60` is the next minute's start.
+/// Milliseconds since 1970-01-01T00:00:00Z, to and from RFC 3339.
+///
+/// No leap seconds: `:60` is the next minute's start.
 ///
 /// Pure arithmetic over bytes: no allocation, no locale, no time zone tables. Days are counted by Howard Hinnant's
 /// `days_from_civil` (proleptic Gregorian calendar, <https://howardhinnant.github.io/date_algorithms.html>).
@@ -9,7 +11,9 @@ package enum Timestamp {
     /// First and last instants that can be written: the years 0000 to 9999.
     package static let range: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
 
-    /// The time in UTC with milliseconds: `2026-11-23T10:15:30.123Z`. Times outside ``range`` are clamped to it.
+    /// The time in UTC with milliseconds: `2026-11-23T10:15:30.123Z`.
+    ///
+    /// Times outside ``range`` are clamped to it.
     package static func format(_ time_ms: Int64) -> String {
         String(unsafeUninitializedCapacity: textBytes) { buffer in
             guard let start = buffer.baseAddress else { return 0 }
@@ -18,7 +22,9 @@ package enum Timestamp {
         }
     }
 
-    /// Writes the 24 bytes of ``format(_:)`` to `target`, which must have room for them. Does not allocate.
+    /// Writes the 24 bytes of ``format(_:)`` to `target`, which must have room for them.
+    ///
+    /// Does not allocate.
     package static func write(_ time_ms: Int64, to target: UnsafeMutableRawPointer) {
         let clamped = min(max(time_ms, range.lowerBound), range.upperBound)
         let (year, month, day, inDay) = civil(clamped)

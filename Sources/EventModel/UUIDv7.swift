@@ -66,7 +66,9 @@ public struct UUIDv7: Sendable, Hashable {
         }
     }
 
-    /// Writes the 36 bytes of ``description`` to `target`, which must have room for them. Does not allocate.
+    /// Writes the 36 bytes of ``description`` to `target`, which must have room for them.
+    ///
+    /// Does not allocate.
     package func write(to target: UnsafeMutableRawPointer) {
         var offset = 0
         for place in 0..<32 {

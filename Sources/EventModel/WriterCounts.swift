@@ -10,6 +10,7 @@ public struct WriterCounts: Sendable, Hashable {
     /// Lines given up, by reason.
     public var dropped: DropCounts
 
+    /// Counts of a writer; all 0 where nothing is said.
     public init(appended: Int = 0, written: Int = 0, dropped: DropCounts = DropCounts()) {
         self.appended = appended
         self.written = written
@@ -30,6 +31,7 @@ public struct DropCounts: Sendable, Hashable {
     /// The event lacked what its type requires, or came after `close`.
     public var invalid: Int
 
+    /// Drops by reason; 0 where nothing is said.
     public init(
         buffer_full: Int = 0, disk_full: Int = 0, io_error: Int = 0, too_large: Int = 0, invalid: Int = 0
     ) {
@@ -40,7 +42,9 @@ public struct DropCounts: Sendable, Hashable {
         self.invalid = invalid
     }
 
-    /// All reasons together. Saturates, so that counts read from a damaged record cannot trap.
+    /// All reasons together.
+    ///
+    /// Saturates, so that counts read from a damaged record cannot trap.
     public var total: Int {
         entries.reduce(0) { sum, entry in
             let (value, overflowed) = sum.addingReportingOverflow(entry.count)

@@ -9,7 +9,9 @@ package struct WriterName: Sendable, Hashable {
     /// The whole name.
     package let text: String
 
-    /// The name of a process's writer. `host` must be in normal form (``HostName/normalise(_:)``).
+    /// The name of a process's writer.
+    ///
+    /// `host` must be in normal form (``HostName/normalise(_:)``).
     package init(host: String, id: UUIDv7) {
         text = "\(host)-\(id.hex)"
     }

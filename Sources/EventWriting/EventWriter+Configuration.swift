@@ -1,7 +1,9 @@
 package import EventModel
 
 extension EventWriter {
-    /// How a writer is opened. Defaults suit a service with one spool per host.
+    /// How a writer is opened.
+    ///
+    /// Defaults suit a service with one spool per host.
     public struct Configuration: Sendable {
         /// What `append` does when the disk is slower than the service, or full.
         public enum Pressure: Sendable {
@@ -19,7 +21,9 @@ extension EventWriter {
         public var environment: String?
         /// The host's name; nil means the kernel's.
         public var host: String?
-        /// Memory for events that wait for the writing thread, in bytes; twice this much is allocated. 64 KiB to 1 GiB.
+        /// Memory for events that wait for the writing thread, in bytes; twice this much is allocated.
+        ///
+        /// 64 KiB to 1 GiB.
         public var buffer_bytes = 4 << 20
         /// What `append` does when that memory is full.
         public var pressure = Pressure.drop
@@ -35,6 +39,7 @@ extension EventWriter {
         /// What tests hold fixed.
         package var testing = Testing()
 
+        /// A configuration with the defaults.
         public init(directory: String, service: String, environment: String? = nil) {
             self.directory = directory
             self.service = service

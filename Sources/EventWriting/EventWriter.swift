@@ -42,7 +42,9 @@ public final class EventWriter: Sendable {
     // MARK: - Append
 
     /// Logs a prediction and returns its id, the key for its outcome (unless it has a `prediction_id` of its own); nil
-    /// where it was dropped. `more` writes further fields straight into the line.
+    /// where it was dropped.
+    ///
+    /// `more` writes further fields straight into the line.
     @discardableResult
     public func append(_ event: Prediction, _ more: (inout EventFields) -> Void = { _ in }) -> UUIDv7? {
         var start = begin("{\"schema\":1,\"type\":\"prediction\",\"id\":\"", event.context.time_ms, event.context.id)
@@ -139,15 +141,17 @@ public final class EventWriter: Sendable {
 
     // MARK: - Flush and close
 
-    /// Waits until everything appended before this call has been handed to the kernel. Blocks the calling thread, as
-    /// long as the disk takes.
+    /// Waits until everything appended before this call has been handed to the kernel.
+    ///
+    /// Blocks the calling thread, as long as the disk takes.
     ///
     /// - Returns: Whether all of it was written. False where some was dropped, or the disk does not take it now.
     @discardableResult
     public func flush() -> Bool { core.flush() }
 
-    /// Writes what is buffered, seals the last segment, marks it as the writer's end and removes the lock file. Events
-    /// appended later are dropped and counted as invalid. Closing again changes nothing.
+    /// Writes what is buffered, seals the last segment, marks it as the writer's end and removes the lock file.
+    ///
+    /// Events appended later are dropped and counted as invalid. Closing again changes nothing.
     ///
     /// - Returns: Whether all that is done. False where the disk did not let it within the configured time; the shipper
     ///   then adopts what is there.
@@ -158,7 +162,9 @@ public final class EventWriter: Sendable {
 
     /// What a service may want to show of its own logging.
     public struct Status: Sendable {
-        /// Lines written and dropped. Counts every line, also those that the writer itself writes.
+        /// Lines written and dropped.
+        ///
+        /// Counts every line, also those that the writer itself writes.
         public let counts: WriterCounts
         /// Events in memory, not yet written.
         public let waiting: Int

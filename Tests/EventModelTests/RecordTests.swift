@@ -48,7 +48,8 @@ struct LockRecordTests {
     }
 
     @Test func unknownFieldsAreIgnored() {
-        let text = #"{ "version" : 1, "writer":"w","new":[1,{"a":2.5e3}],"appended":1,"written":1,"dropped":"#
+        let text =
+            #"{ "version" : 1, "writer":"w","new":[1,{"a":2.5e3}],"appended":1,"written":1,"dropped":"#
             + #"{"buffer_full":0,"disk_full":0,"io_error":0,"too_large":0,"invalid":0,"other":9}} trailing"#
         let record = LockRecord(Array(text.utf8))
         #expect(record?.counts == WriterCounts(appended: 1, written: 1))
@@ -57,7 +58,8 @@ struct LockRecordTests {
 
     @Test(arguments: ["-1", "1.5", "\"1\"", "null", "99999999999999999999"])
     func badCountsAreUnknown(value: String) {
-        let text = #"{"version":1,"writer":"w","appended":\#(value),"written":1,"dropped":{"buffer_full":0,"disk_full":0,"#
+        let text =
+            #"{"version":1,"writer":"w","appended":\#(value),"written":1,"dropped":{"buffer_full":0,"disk_full":0,"#
             + #""io_error":0,"too_large":0,"invalid":0}}"#
         #expect(LockRecord(Array(text.utf8)) == nil)
     }

@@ -10,9 +10,12 @@ struct DiskTests {
     static func smallSpool(_ kilobytes: Int) throws -> (spool: Spool, remove: () -> Void)? {
         let spool = try Spool()
         guard mount("tmpfs", spool.path, "tmpfs", 0, "size=\(kilobytes)k") == 0 else { return nil }
-        return (spool, {
-            umount2(spool.path, Int32(bitPattern: 2 /* MNT_DETACH */))
-        })
+        return (
+            spool,
+            {
+                umount2(spool.path, Int32(bitPattern: 2 /* MNT_DETACH */))
+            }
+        )
     }
 
     static var canMount: Bool {
@@ -198,7 +201,9 @@ struct DiskTests {
         func finish() { locked { finished = true } }
         var isFinished: Bool { locked { finished } }
 
-        /// Whole prediction lines. A fragment of a line that was written again is none.
+        /// Whole prediction lines.
+        ///
+        /// A fragment of a line that was written again is none.
         var wholeEvents: Int {
             locked {
                 bytes.split(separator: 0x0A).filter {

@@ -66,8 +66,10 @@ struct EncodingTests {
         gpu.utilization_ratio = 0.5
         gpu.memory_used_bytes = 10
         let found = try lines { log in
-            log.append(.outcome(prediction_id: "p", model: "m", label: "setosa", value: 9.5, value_currency: "EUR",
-                name: "sale", prediction_time_ms: 0))
+            log.append(
+                .outcome(
+                    prediction_id: "p", model: "m", label: "setosa", value: 9.5, value_currency: "EUR",
+                    name: "sale", prediction_time_ms: 0))
             log.append(.feedback(prediction_id: "p", model: "m", name: "thumbs", score: 1, explanation: "good"))
             log.append(.resource(interval_seconds: 5, cpu_utilization_ratio: 0.25, memory_rss_bytes: 7, gpus: [gpu]))
             log.append(.deployment(model: "m", version: "2", previous_version: "1", action: .rollback, actor: "ci"))
@@ -84,12 +86,15 @@ struct EncodingTests {
         for (line, end) in zip(found.lines, expected) {
             #expect(line.hasSuffix(#","service":"iris","environment":"prod","# + end), "\(line)")
         }
-        #expect(try found.lines.map { try value($0)["type"]?.string } == ["outcome", "feedback", "resource", "deployment"])
+        #expect(
+            try found.lines.map { try value($0)["type"]?.string } == ["outcome", "feedback", "resource", "deployment"])
     }
 
     @Test func idsAreTheTimesUUIDs() throws {
         var returned: UUIDv7?
-        let found = try lines { returned = $0.append(.prediction(model: "m", version: "1", time_ms: 1_700_000_000_123)) }
+        let found = try lines {
+            returned = $0.append(.prediction(model: "m", version: "1", time_ms: 1_700_000_000_123))
+        }
         let event = try value(found.lines[0])
         #expect(event["id"]?.string == returned?.description)
         #expect(returned?.time_ms == 1_700_000_000_123)
@@ -147,7 +152,9 @@ struct EncodingTests {
             #expect(log.append(.resource(interval_seconds: 0)) == nil)
             let tags = NamedValues(Dictionary(uniqueKeysWithValues: (0..<9).map { ("t\($0)", "x") }))
             #expect(log.append(.prediction(model: "m", version: "1", tags: tags)) == nil)
-            #expect(log.append(.prediction(model: "m", version: "1", features: ["a": 1])) { $0.features { $0.add("b", 2) } } == nil)
+            #expect(
+                log.append(.prediction(model: "m", version: "1", features: ["a": 1])) { $0.features { $0.add("b", 2) } }
+                    == nil)
             #expect(log.append(.prediction(model: "m", version: "1")) { $0.tags { $0.add("n", 2) } } == nil)
             #expect(log.append(.prediction(model: "m", version: "1")) != nil)
         }
@@ -158,9 +165,18 @@ struct EncodingTests {
 
     @Test func linesOverOneMebibyteAreDropped() throws {
         let found = try lines { log in
-            #expect(log.append(.prediction(model: "m", version: "1", prediction: .text(String(repeating: "x", count: 1 << 20)))) == nil)
-            #expect(log.append(.prediction(model: "m", version: "1", prediction: .text(String(repeating: "\u{1}", count: 1 << 18)))) == nil)
-            #expect(log.append(.prediction(model: "m", version: "1", prediction: .text(String(repeating: "x", count: 1_000_000)))) != nil)
+            #expect(
+                log.append(
+                    .prediction(model: "m", version: "1", prediction: .text(String(repeating: "x", count: 1 << 20))))
+                    == nil)
+            #expect(
+                log.append(
+                    .prediction(model: "m", version: "1", prediction: .text(String(repeating: "\u{1}", count: 1 << 18)))
+                ) == nil)
+            #expect(
+                log.append(
+                    .prediction(model: "m", version: "1", prediction: .text(String(repeating: "x", count: 1_000_000))))
+                    != nil)
         }
         #expect(found.lines.count == 1 && found.lines[0].utf8.count > 1_000_000)
         #expect(found.last.counts.dropped == DropCounts(too_large: 2))

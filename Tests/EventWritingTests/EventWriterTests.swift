@@ -6,7 +6,8 @@ import Testing
 /// Whole writers on real files.
 @Suite(.timeLimit(.minutes(2)))
 struct EventWriterTests {
-    let event = Prediction.prediction(model: "iris", version: "1", prediction: "setosa", features: ["petal_length": 1.4])
+    let event = Prediction.prediction(
+        model: "iris", version: "1", prediction: "setosa", features: ["petal_length": 1.4])
 
     @Test func threeLinesMakeAnEndedWriter() throws {
         let spool = try Spool()

@@ -35,7 +35,9 @@ struct SegmentMachineTests {
             String("\(action)".prefix { $0 != "(" })
         }
 
-        /// Does one action; lines are of 100 bytes. Returns the time to rest until, or nil while there is more to do.
+        /// Does one action; lines are of 100 bytes.
+        ///
+        /// Returns the time to rest until, or nil while there is more to do.
         mutating func step() -> SegmentMachine.Action {
             let action = machine.next(now, hasLines: waiting > 0, isClosing: isClosing)
             let kind = Self.kind(action)

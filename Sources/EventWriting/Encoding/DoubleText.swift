@@ -6,8 +6,10 @@ enum DoubleText {
     /// Most bytes that ``write(_:to:)`` writes: sign, 17 digits, point, and an exponent or leading zeros.
     static let maximumBytes = 26
 
-    /// Writes a finite value as a JSON number and returns the bytes written. Integral values keep a `.0`, so that
-    /// tools that guess a column's type from its first values see a floating point number.
+    /// Writes a finite value as a JSON number and returns the bytes written.
+    ///
+    /// Integral values keep a `.0`, so that tools that guess a column's type from its first values see a floating point
+    /// number.
     static func write(_ value: Double, to target: UnsafeMutableRawPointer) -> Int {
         var place = 0
         if value.sign == .minus {

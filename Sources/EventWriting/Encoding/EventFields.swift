@@ -84,7 +84,9 @@ public struct NamedFields: ~Copyable {
 
     consuming func takeEvent() -> EventFields { event }
 
-    /// Adds a number. One that is not finite becomes `null`, which counts as missing.
+    /// Adds a number.
+    ///
+    /// One that is not finite becomes `null`, which counts as missing.
     public mutating func add(_ name: String, _ value: Double) {
         key(name, fits: kind != .tags)
         event.line.append(value)
@@ -114,7 +116,9 @@ public struct NamedFields: ~Copyable {
         event.line.append("null")
     }
 
-    /// Adds any value. A list, which is no scalar, becomes `null`.
+    /// Adds any value.
+    ///
+    /// A list, which is no scalar, becomes `null`.
     public mutating func add(_ name: String, _ value: FieldValue) {
         switch value {
         case .text(let text): add(name, text)

@@ -57,7 +57,9 @@ struct LineEncoder: ~Copyable {
         return true
     }
 
-    /// Ends the line. False where it must be dropped as too large.
+    /// Ends the line.
+    ///
+    /// False where it must be dropped as too large.
     mutating func end() -> Bool {
         append("}")
         guard !isTooLarge, count <= EventLimits.lineBytes else { return false }
@@ -114,8 +116,9 @@ struct LineEncoder: ~Copyable {
         count += Timestamp.textBytes
     }
 
-    /// Appends a quoted string. `"`, `\` and control characters are escaped; NUL, which no database text can hold,
-    /// becomes U+FFFD.
+    /// Appends a quoted string.
+    ///
+    /// `"`, `\` and control characters are escaped; NUL, which no database text can hold, becomes U+FFFD.
     mutating func append(quoted text: String) {
         let done: Void? = text.utf8.withContiguousStorageIfAvailable { appendQuoted(UnsafeRawBufferPointer($0)) }
         if done == nil {
@@ -125,7 +128,9 @@ struct LineEncoder: ~Copyable {
         }
     }
 
-    /// Appends a name or an id: a quoted string of 1 to 256 bytes. Any other marks the line invalid.
+    /// Appends a name or an id: a quoted string of 1 to 256 bytes.
+    ///
+    /// Any other marks the line invalid.
     @inline(__always)
     mutating func append(name: String) {
         let length = name.utf8.count

@@ -1,5 +1,7 @@
 /// The powers of ten from 10^-292 to 10^324, each as 128 bits with the highest bit set: 10^k is `high.low` times
-/// 2^(floor(log2(10^k)) - 127), rounded up. High and low words alternate. Made by exact integer division.
+/// 2^(floor(log2(10^k)) - 127), rounded up.
+///
+/// High and low words alternate. Made by exact integer division.
 enum PowersOfTen {
     /// The exponent of the first entry.
     static let first = -292

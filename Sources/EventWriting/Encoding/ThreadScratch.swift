@@ -21,7 +21,9 @@ final class ThreadScratch {
         spare = consume line
     }
 
-    /// A new event id. A forked child starts a random sequence of its own.
+    /// A new event id.
+    ///
+    /// A forked child starts a random sequence of its own.
     func makeID(time_ms: Int64) -> UUIDv7 {
         if generation != ForkWatch.generation {
             generation = ForkWatch.generation
@@ -50,7 +52,9 @@ final class ThreadScratch {
     }()
 }
 
-/// xoshiro256** (Blackman and Vigna, 2018), seeded by the system. For ids: unique, not secret.
+/// xoshiro256** (Blackman and Vigna, 2018), seeded by the system.
+///
+/// For ids: unique, not secret.
 struct FastRandom: RandomNumberGenerator {
     private var state: (UInt64, UInt64, UInt64, UInt64)
 

@@ -20,6 +20,7 @@ public struct Deployment: Sendable {
     /// Time, ids, tags.
     public var context = EventContext()
 
+    /// A deployment with what it must have.
     public init(model: String, version: String) {
         self.model = model
         self.version = version

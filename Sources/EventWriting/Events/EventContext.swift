@@ -15,6 +15,7 @@ public struct EventContext: Sendable {
     /// Anything else worth keeping: archived, never aggregated.
     public var extra: NamedValues = NamedValues()
 
+    /// A context; nothing in it must be given.
     public init(
         time_ms: Int64? = nil, id: String? = nil, request_id: String? = nil, trace_id: String? = nil,
         span_id: String? = nil, tags: NamedValues = NamedValues(), extra: NamedValues = NamedValues()

@@ -6,7 +6,9 @@ public struct Feedback: Sendable {
     public var model: String
     /// The criterion, for example `thumbs` or `relevance`.
     public var name: String
-    /// How good. One of score, label and explanation must be given.
+    /// How good.
+    ///
+    /// One of score, label and explanation must be given.
     public var score: Double?
     /// For example `up` or `down`.
     public var label: String?
@@ -16,13 +18,16 @@ public struct Feedback: Sendable {
     public var annotator_kind: String?
     /// Salted hash of who it was.
     public var annotator_id_hash: String?
-    /// When the prediction was made, in milliseconds since the epoch. Makes joining cheap.
+    /// When the prediction was made, in milliseconds since the epoch.
+    ///
+    /// Makes joining cheap.
     public var prediction_time_ms: Int64?
     /// The highest revision wins, then the latest time.
     public var revision: Int?
     /// Time, ids, tags.
     public var context = EventContext()
 
+    /// Feedback with what it must have; one of score, label and explanation must be set too.
     public init(prediction_id: String, model: String, name: String) {
         self.prediction_id = prediction_id
         self.model = model

@@ -1,4 +1,6 @@
-/// A value in an event: a number, a text, a flag, or "missing". Literals are values: `1.4`, `3`, `"setosa"`, `true`.
+/// A value in an event: a number, a text, a flag, or "missing".
+///
+/// Literals are values: `1.4`, `3`, `"setosa"`, `true`.
 public enum FieldValue: Sendable, Hashable {
     case text(String)
     /// A floating point number. One that is not finite is written as `null`.
@@ -14,15 +16,23 @@ public enum FieldValue: Sendable, Hashable {
 extension FieldValue: ExpressibleByStringLiteral, ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByBooleanLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral
 {
+    /// A text.
     public init(stringLiteral value: String) { self = .text(value) }
+    /// A number.
     public init(floatLiteral value: Double) { self = .number(value) }
+    /// An integer.
     public init(integerLiteral value: Int) { self = .integer(value) }
+    /// A flag.
     public init(booleanLiteral value: Bool) { self = .flag(value) }
+    /// A missing value.
     public init(nilLiteral: ()) { self = .missing }
+    /// A list.
     public init(arrayLiteral elements: FieldValue...) { self = .list(elements) }
 }
 
-/// Named values in the order they were given: features, tags, scores. A dictionary literal, or made from a dictionary.
+/// Named values in the order they were given: features, tags, scores.
+///
+/// A dictionary literal, or made from a dictionary.
 public struct NamedValues: Sendable, ExpressibleByDictionaryLiteral {
     /// The names and values.
     public var entries: [(name: String, value: FieldValue)]
@@ -30,6 +40,7 @@ public struct NamedValues: Sendable, ExpressibleByDictionaryLiteral {
     /// No values.
     public init() { entries = [] }
 
+    /// The values of a literal, in its order.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         entries = elements.map { (name: $0.0, value: $0.1) }
     }

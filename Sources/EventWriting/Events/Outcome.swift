@@ -6,13 +6,17 @@ public struct Outcome: Sendable {
     public var model: String
     /// Which outcome; nil means `label`.
     public var name: String?
-    /// The true class or number. It or ``value`` must be given.
+    /// The true class or number.
+    ///
+    /// It or ``value`` must be given.
     public var label: FieldValue?
     /// What it was worth, for example revenue.
     public var value: Double?
     /// ISO 4217 code of the value's currency.
     public var value_currency: String?
-    /// When the prediction was made, in milliseconds since the epoch. Makes joining cheap.
+    /// When the prediction was made, in milliseconds since the epoch.
+    ///
+    /// Makes joining cheap.
     public var prediction_time_ms: Int64?
     /// When the truth became true, in milliseconds since the epoch.
     public var label_time_ms: Int64?
@@ -25,6 +29,7 @@ public struct Outcome: Sendable {
     /// Time, ids, tags.
     public var context = EventContext()
 
+    /// An outcome with what it must have.
     public init(prediction_id: String, model: String, label: FieldValue? = nil, value: Double? = nil) {
         self.prediction_id = prediction_id
         self.model = model

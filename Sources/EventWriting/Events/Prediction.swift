@@ -17,7 +17,9 @@ public struct Prediction: Sendable {
     public var task: Task?
     /// The class, the number or the ranked list that the model answered.
     public var prediction: FieldValue?
-    /// Binary: probability of the positive class. Multiclass: probability of the predicted class. 0 to 1.
+    /// Binary: probability of the positive class.
+    ///
+    /// Multiclass: probability of the predicted class. 0 to 1.
     public var score: Double?
     /// Probability by class.
     public var scores: NamedValues = NamedValues()
@@ -29,25 +31,34 @@ public struct Prediction: Sendable {
     public var features_schema: String?
     /// Time from request to answer, in seconds.
     public var latency_seconds: Double?
-    /// Stages of the latency, in seconds.
+    /// Waiting time before the model, in seconds.
     public var queue_seconds: Double?
+    /// Time to prepare the input, in seconds.
     public var preprocess_seconds: Double?
+    /// Time in the model itself, in seconds.
     public var inference_seconds: Double?
+    /// Time to prepare the answer, in seconds.
     public var postprocess_seconds: Double?
-    /// A few fixed words, for example `timeout`. Not nil means that the request failed (`status` is `error`).
+    /// A few fixed words, for example `timeout`.
+    ///
+    /// Not nil means that the request failed (`status` is `error`).
     public var error_type: String?
     /// Status of the HTTP answer.
     public var http_status_code: Int?
     /// Route template of the HTTP request.
     public var route: String?
-    /// Rows in this call, and this row's number from 0. Only row 0 counts as a request with a latency.
+    /// Rows in this call.
     public var batch_size: Int?
+    /// This row's number in its call, from 0.
+    ///
+    /// Only row 0 counts as a request with a latency.
     public var batch_index: Int?
     /// Salted hash of whom the prediction is about.
     public var entity_id_hash: String?
     /// Time, ids, tags.
     public var context = EventContext()
 
+    /// A prediction with what it must have.
     public init(model: String, version: String) {
         self.model = model
         self.version = version

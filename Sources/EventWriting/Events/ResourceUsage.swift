@@ -6,11 +6,16 @@ public struct ResourceUsage: Sendable {
         public var index: Int
         /// 0 to 1.
         public var utilization_ratio: Double?
+        /// Memory in use, in bytes.
         public var memory_used_bytes: Int?
+        /// Memory of the device, in bytes.
         public var memory_limit_bytes: Int?
+        /// Temperature in degrees Celsius.
         public var temperature_celsius: Double?
+        /// Power drawn, in watts.
         public var power_watts: Double?
 
+        /// A device by its number.
         public init(index: Int) { self.index = index }
     }
 
@@ -22,18 +27,26 @@ public struct ResourceUsage: Sendable {
     public var cpu_utilization_ratio: Double?
     /// Processor time used in this interval, in seconds.
     public var cpu_seconds: Double?
+    /// Resident memory, in bytes.
     public var memory_rss_bytes: Int?
+    /// Limit on memory, in bytes.
     public var memory_limit_bytes: Int?
+    /// Open file descriptors.
     public var open_fds: Int?
+    /// Threads of the process.
     public var threads: Int?
+    /// Requests being answered.
     public var inflight_requests: Int?
+    /// Requests waiting.
     public var queue_depth: Int?
+    /// Free room on the disk, in bytes.
     public var disk_free_bytes: Int?
     /// At most 64.
     public var gpus: [GPU] = []
     /// Time, ids, tags.
     public var context = EventContext()
 
+    /// Usage over an interval, in seconds.
     public init(interval_seconds: Double) { self.interval_seconds = interval_seconds }
 
     /// The common case in one expression.

@@ -1,7 +1,8 @@
 import Glibc
 
-/// The files that a writer holds open. A forked child must find them, so they are opened, noted and closed under a lock
-/// that a fork waits for.
+/// The files that a writer holds open.
+///
+/// A forked child must find them, so they are opened, noted and closed under a lock that a fork waits for.
 final class Descriptors: @unchecked Sendable {
     private let guardian = Lock()
     /// The lock file; -1 where there is none.
@@ -45,7 +46,9 @@ final class Descriptors: @unchecked Sendable {
 
     func afterForkInParent() { guardian.unlock() }
 
-    /// Closes this process's copies. Never unlocks: the lock belongs to the open file, which the parent shares.
+    /// Closes this process's copies.
+    ///
+    /// Never unlocks: the lock belongs to the open file, which the parent shares.
     func afterForkInChild() {
         if lockFile >= 0 { close(lockFile) }
         if segment >= 0 { close(segment) }

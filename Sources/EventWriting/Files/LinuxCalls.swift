@@ -1,7 +1,8 @@
 import Glibc
 
-/// Three calls of glibc that the `Glibc` module does not import, found by name. Where one is missing, nothing happens:
-/// each only improves on what works without it.
+/// Three calls of glibc that the `Glibc` module does not import, found by name.
+///
+/// Where one is missing, nothing happens: each only improves on what works without it.
 enum LinuxCalls {
     /// The kind of file system that a path lies on (`f_type` of `statfs`); nil where it cannot be told.
     static func fileSystemType(_ path: String) -> UInt32? {
@@ -9,7 +10,9 @@ enum LinuxCalls {
         guard let call = find("statfs") else { return nil }
         // struct statfs has 120 bytes on 64-bit Linux; its first member is f_type, a long.
         return withUnsafeTemporaryAllocation(byteCount: 512, alignment: 16) { buffer in
-            guard let start = buffer.baseAddress, unsafeBitCast(call, to: Call.self)(path, start) == 0 else { return nil }
+            guard let start = buffer.baseAddress, unsafeBitCast(call, to: Call.self)(path, start) == 0 else {
+                return nil
+            }
             return UInt32(truncatingIfNeeded: start.load(as: Int.self))
         }
     }

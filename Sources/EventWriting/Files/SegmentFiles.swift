@@ -1,7 +1,9 @@
 import EventModel
 import Glibc
 
-/// The file operations of one writer. Every call says what failed by `errno`; nothing here decides or counts.
+/// The file operations of one writer.
+///
+/// Every call says what failed by `errno`; nothing here decides or counts.
 struct SegmentFiles {
     let directory: String
     let descriptors: Descriptors
@@ -13,7 +15,9 @@ struct SegmentFiles {
 
     // MARK: Lock file
 
-    /// Creates, locks and fills the lock file. On return its 4096 bytes and its name are on the disk.
+    /// Creates, locks and fills the lock file.
+    ///
+    /// On return its 4096 bytes and its name are on the disk.
     func createLock(_ name: WriterName, _ record: LockRecord) -> Int32 {
         let path = path(name.lockFileName)
         let code = descriptors.openLockFile {
@@ -83,11 +87,15 @@ struct SegmentFiles {
         return held != 0 ? held : isOurs(descriptors.segment, path(name.fileName))
     }
 
-    /// Writes all bytes unless an error stops it. Returns how many were written, and the error or 0.
+    /// Writes all bytes unless an error stops it.
+    ///
+    /// Returns how many were written, and the error or 0.
     func append(_ bytes: UnsafeRawBufferPointer) -> (written: Int, code: Int32) {
         var done = 0
         while done < bytes.count {
-            let result = retrying { write(descriptors.segment, bytes.baseAddress.map { $0 + done }, bytes.count - done) }
+            let result = retrying {
+                write(descriptors.segment, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            }
             if result <= 0 { return (done, result < 0 ? errno : EIO) }
             done += result
         }
@@ -99,8 +107,10 @@ struct SegmentFiles {
         LinuxCalls.startWriteback(descriptors.segment, from: offset, count: count)
     }
 
-    /// Synchronises and renames the segment. A failed `fsync` is reported after the rename: the kernel reports it only
-    /// once, and a file that stays would help nobody.
+    /// Synchronises and renames the segment.
+    ///
+    /// A failed `fsync` is reported after the rename: the kernel reports it only once, and a file that stays would help
+    /// nobody.
     func seal(_ name: SegmentName, as target: SegmentName) -> (code: Int32, warning: Int32) {
         var warning: Int32 = fsync(descriptors.segment) == 0 ? 0 : errno
         let ours = check(name)
@@ -116,7 +126,9 @@ struct SegmentFiles {
         return (0, warning)
     }
 
-    /// The first bytes of the open segment, up to the end of a line. Works also when the file has no name any more.
+    /// The first bytes of the open segment, up to the end of a line.
+    ///
+    /// Works also when the file has no name any more.
     func readBack(_ count: Int) -> [UInt8] {
         guard count > 0, descriptors.segment >= 0 else { return [] }
         var bytes = [UInt8](repeating: 0, count: count)

@@ -1,7 +1,9 @@
 import EventModel
 
-/// What a writer does next and what it has counted: a pure value. Results of file operations go in, the next operation
-/// comes out; no clock, no files. Every crash, full disk and retry is a value test.
+/// What a writer does next and what it has counted: a pure value.
+///
+/// Results of file operations go in, the next operation comes out; no clock, no files. Every crash, full disk and retry
+/// is a value test.
 ///
 ///     unborn --createLock--> between --openSegment--> open --writeLine--> sealing --seal--> between ... --> ended
 ///
@@ -89,7 +91,9 @@ struct SegmentMachine {
 
     // MARK: - The next step
 
-    /// What to do now. Ask again after each result, until it says ``Action/rest(until_ms:)`` or ``Action/finished``.
+    /// What to do now.
+    ///
+    /// Ask again after each result, until it says ``Action/rest(until_ms:)`` or ``Action/finished``.
     func next(_ now: Now, hasLines: Bool, isClosing: Bool) -> Action {
         if isLost { return .becomeNew(keep: segment.eventBytes) }
         if dropReason != nil { return .dropWaiting }

@@ -1,8 +1,10 @@
 import Glibc
 import Synchronization
 
-/// Makes writers survive `fork`. The parent's locks are taken around the fork, so that the child's copy is whole; the
-/// child closes its copies of the parent's files at once and becomes a new writer when it first logs.
+/// Makes writers survive `fork`.
+///
+/// The parent's locks are taken around the fork, so that the child's copy is whole; the child closes its copies of the
+/// parent's files at once and becomes a new writer when it first logs.
 enum ForkWatch {
     private static let counter = Atomic<Int>(0)
     private static let lock = Lock()
@@ -30,7 +32,9 @@ enum ForkWatch {
         precondition(result == 0, "no memory for the fork handlers")
     }()
 
-    /// From now on forks take this writer into account. Its owner must call ``remove(_:)`` before it goes.
+    /// From now on forks take this writer into account.
+    ///
+    /// Its owner must call ``remove(_:)`` before it goes.
     static func add(_ core: WriterCore) {
         handlers
         lock.lock()

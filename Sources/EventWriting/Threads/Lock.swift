@@ -22,7 +22,9 @@ final class Lock: @unchecked Sendable {
     @inline(__always)
     func unlock() { pthread_mutex_unlock(handle) }
 
-    /// Makes it free, whoever held it. Only for a forked child, which has one thread.
+    /// Makes it free, whoever held it.
+    ///
+    /// Only for a forked child, which has one thread.
     func reinitialise() { pthread_mutex_init(handle, nil) }
 }
 
@@ -44,7 +46,9 @@ final class Condition: @unchecked Sendable {
 
     func broadcast() { pthread_cond_broadcast(handle) }
 
-    /// Waits until signalled, or until `deadline_ms` on the steady clock. `lock` must be held.
+    /// Waits until signalled, or until `deadline_ms` on the steady clock.
+    ///
+    /// `lock` must be held.
     func wait(_ lock: Lock, until deadline_ms: Int64?) {
         guard let deadline_ms else {
             pthread_cond_wait(handle, lock.handle)
@@ -54,7 +58,9 @@ final class Condition: @unchecked Sendable {
         pthread_cond_timedwait(handle, lock.handle, &time)
     }
 
-    /// Forgets all waiting threads. Only for a forked child.
+    /// Forgets all waiting threads.
+    ///
+    /// Only for a forked child.
     func reinitialise() {
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)

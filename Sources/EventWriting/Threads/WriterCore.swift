@@ -2,7 +2,9 @@ import EventModel
 import Glibc
 import Synchronization
 
-/// What the service's threads and the writing thread share. All state is guarded by `lock`, except what is said below.
+/// What the service's threads and the writing thread share.
+///
+/// All state is guarded by `lock`, except what is said below.
 ///
 /// `append` costs a short copy under the lock; files are touched by the writing thread only, outside the lock, so a disk
 /// that hangs never holds up the service.
@@ -39,9 +41,13 @@ final class WriterCore: @unchecked Sendable {
     private var isFinished = false
     private var endedWell = false
 
-    /// The fork generation for which `head` and the thread were made. A difference means: forked since.
+    /// The fork generation for which `head` and the thread were made.
+    ///
+    /// A difference means: forked since.
     private let generation = Atomic<Int>(-1)
-    /// The fields that all events of this process share. Changed only where `generation` differs, before it is set.
+    /// The fields that all events of this process share.
+    ///
+    /// Changed only where `generation` differs, before it is set.
     private(set) var commonFields: [UInt8] = []
 
     init(_ configuration: EventWriter.Configuration) {
@@ -61,7 +67,9 @@ final class WriterCore: @unchecked Sendable {
 
     // MARK: - Appending
 
-    /// Makes sure that this process has its own writing thread. Nearly free where it has.
+    /// Makes sure that this process has its own writing thread.
+    ///
+    /// Nearly free where it has.
     @inline(__always)
     func ensureStarted() {
         if _slowPath(generation.load(ordering: .acquiring) != ForkWatch.generation) { _ = start() }
@@ -119,7 +127,9 @@ final class WriterCore: @unchecked Sendable {
 
     // MARK: - Waiting
 
-    /// Waits until everything appended before is done with, or cannot be written now. True where all was written.
+    /// Waits until everything appended before is done with, or cannot be written now.
+    ///
+    /// True where all was written.
     func flush() -> Bool {
         ensureStarted()
         lock.lock()
@@ -135,7 +145,9 @@ final class WriterCore: @unchecked Sendable {
         return handled >= target && lost == lostBefore
     }
 
-    /// Writes, seals and ends. True where the end segment is sealed and nothing is left open.
+    /// Writes, seals and ends.
+    ///
+    /// True where the end segment is sealed and nothing is left open.
     func close() -> Bool {
         lock.lock()
         defer { lock.unlock() }
@@ -178,7 +190,9 @@ extension WriterCore {
     /// After so long without events the thread sleeps until it is woken, in milliseconds.
     private static let idle_ms: Int64 = 5000
 
-    /// Starts the writing thread, once per process. Returns 0 or the error.
+    /// Starts the writing thread, once per process.
+    ///
+    /// Returns 0 or the error.
     func start() -> Int32 {
         lock.lock()
         defer { lock.unlock() }
@@ -211,7 +225,9 @@ extension WriterCore {
         return [UInt8(ascii: ",")] + text.bytes.dropFirst()
     }
 
-    /// With the lock held. Signals are blocked in the thread: they are the service's.
+    /// With the lock held.
+    ///
+    /// Signals are blocked in the thread: they are the service's.
     private func startThread() -> Int32 {
         var all = sigset_t()
         var before = sigset_t()

@@ -1,8 +1,10 @@
 import EventModel
 import Glibc
 
-/// Does what the machine says, on the writing thread. It holds the lines that wait: the batch taken from the service's
-/// buffer and, after the files were taken away, what had been written since the last seal.
+/// Does what the machine says, on the writing thread.
+///
+/// It holds the lines that wait: the batch taken from the service's buffer and, after the files were taken away, what
+/// had been written since the last seal.
 final class WriterShell {
     private(set) var machine: SegmentMachine
     private let files: SegmentFiles
@@ -35,7 +37,9 @@ final class WriterShell {
     /// Whether everything is written, sealed and recorded.
     var hasEnded: Bool { machine.phase == .ended }
 
-    /// Hands over a batch of whole lines. It must stay in place until ``isDrained``.
+    /// Hands over a batch of whole lines.
+    ///
+    /// It must stay in place until ``isDrained``.
     func take(_ batch: UnsafeRawBufferPointer) {
         self.batch = batch
         if heldBack.isEmpty { offset = 0 }

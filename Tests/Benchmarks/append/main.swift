@@ -95,7 +95,9 @@ do {
     let allocationsAfter = allocation_count()
     report("append", &samples)
     print("\(events) events in \(took / 1_000_000) ms, \(took / events) ns each")
-    print("allocations meanwhile: \(allocationsAfter - allocationsBefore) (a first one, to test the counter: \(counterWorks()))")
+    print(
+        "allocations meanwhile: \(allocationsAfter - allocationsBefore) (a first one, to test the counter: \(counterWorks()))"
+    )
     let closed = log.close()
     let status = log.status
     print("closed \(closed); \(status.counts)")

@@ -84,10 +84,12 @@ func runThreads(_ work: Work, _ threads: Int) {
     for _ in 0..<threads {
         var handle = pthread_t()
         let argument = Unmanaged.passRetained(Box(work)).toOpaque()
-        let code = pthread_create(&handle, nil, { argument in
-            if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().work.run() }
-            return nil
-        }, argument)
+        let code = pthread_create(
+            &handle, nil,
+            { argument in
+                if let argument { Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().work.run() }
+                return nil
+            }, argument)
         if code != 0 { fail("pthread_create: \(code)") }
         handles.append(handle)
     }
