@@ -2,9 +2,38 @@
 #include <new>
 #include <simdjson.h>
 
+static_assert(NADI_JSON_PADDING >= simdjson::SIMDJSON_PADDING, "the padding that callers give is too small");
+
 struct nadi_json_parser {
     simdjson::dom::parser parser;
 };
 
-nadi_json_parser *nadi_json_parser_create(void) { return new (std::nothrow) nadi_json_parser; }
+nadi_json_parser *nadi_json_parser_create(size_t line_bytes, size_t levels) {
+    nadi_json_parser *parser = new (std::nothrow) nadi_json_parser;
+    if (parser == nullptr) return nullptr;
+    // simdjson refuses the level that reaches its limit, hence one more. Both halves get their memory now, so that
+    // parsing never allocates.
+    if (parser->parser.allocate(line_bytes, levels + 1) != simdjson::SUCCESS ||
+        parser->parser.doc.allocate(line_bytes) != simdjson::SUCCESS) {
+        delete parser;
+        return nullptr;
+    }
+    return parser;
+}
+
 void nadi_json_parser_destroy(nadi_json_parser *parser) { delete parser; }
+
+int nadi_json_parse(nadi_json_parser *parser, const uint8_t *line, size_t length, nadi_json_tape *tape) {
+    simdjson::error_code error = parser->parser.parse(line, length, false).error();
+    switch (error) {
+    case simdjson::SUCCESS:
+        tape->words = parser->parser.doc.tape.get();
+        tape->strings = parser->parser.doc.string_buf.get();
+        return NADI_JSON_OK;
+    case simdjson::UTF8_ERROR: return NADI_JSON_INVALID_UTF8;
+    case simdjson::DEPTH_ERROR: return NADI_JSON_TOO_DEEP;
+    case simdjson::CAPACITY:
+    case simdjson::MEMALLOC: return NADI_JSON_NO_MEMORY;
+    default: return NADI_JSON_INVALID;
+    }
+}
