@@ -2,6 +2,7 @@ import Compression
 import DurableIO
 import EventSegments
 import RecordBatches
+import Sketches
 
 /// 2026-11-23T10:16:00.000Z, the seal time that golden lines are judged by.
 let goldenSealed_ms: Int64 = 1_795_428_960_000
