@@ -1,6 +1,6 @@
 internal import Compression
 internal import DurableIO
-package import EventSegments
+internal import EventSegments
 
 /// What loading a file or an object would count and reject, without loading it.
 package struct DryRun: Equatable, Sendable {
@@ -103,7 +103,7 @@ package struct DryRun: Equatable, Sendable {
     ///   - replay: whether a file's old event times are wanted.
     /// - Throws: ``ObjectError`` where an object is poisoned or a file cannot be decompressed.
     package static func run(
-        _ bytes: [UInt8], with aggregator: EventAggregator, format: String = Manifest.nativeFormat, sealed_ms: Int64,
+        _ bytes: [UInt8], with aggregator: EventAggregator, format: String = "native", sealed_ms: Int64,
         replay: Bool = false
     ) throws(ObjectError) -> DryRun {
         if bytes.suffix(ObjectTrailer.magic.count).elementsEqual(ObjectTrailer.magic) {
