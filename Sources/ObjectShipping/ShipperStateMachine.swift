@@ -122,6 +122,7 @@ package struct ShipperStateMachine: Sendable {
     private var retiring = 0
     private var isReporting = false
     private var hasScanned = false
+    private var isSpoolKnown = false
     private var scansSinceFlush = 0
     private var foreignScansSinceFlush = 0
     private static let slots = 2
@@ -164,8 +165,10 @@ package struct ShipperStateMachine: Sendable {
         case .timer: break
         case .scanned(let candidates):
             nextScan_ms = now.steady_ms + configuration.poll_ms
-            scansSinceFlush += 1
             hasScanned = true
+            isSpoolKnown = candidates != nil
+            // A scan that was under way at the stop may have missed what was sealed just before.
+            if candidates != nil || scansSinceFlush < 0 { scansSinceFlush += 1 }
             if let candidates { actions += take(candidates, into: \.native, at: now) }
         case .scannedForeign(let candidates):
             nextForeignScan_ms = now.steady_ms + (configuration.foreignPoll_ms ?? configuration.poll_ms)
@@ -182,7 +185,7 @@ package struct ShipperStateMachine: Sendable {
             isReporting = false
             if life == .lastReport {
                 life = .finished
-                return [.finish(isComplete: waiting.isEmpty)]
+                return [.finish(isComplete: isSpoolKnown && waiting.isEmpty)]
             }
             nextReport_ms = now.steady_ms + configuration.report_ms
         case .stop:
