@@ -27,7 +27,12 @@ final class ShipperProgram: Sendable {
         try DurableFile.makeDirectory(folder["spool"])
         try DurableFile.makeDirectory(folder["state"])
         try DurableFile.makeDirectory(folder["store"])
-        storeURL = s3.map { "s3://\($0.bucket)/\(prefix)" } ?? "file://\(folder["store"])"
+        storeURL =
+            if let s3 {
+                "s3://\(s3.bucket)/\(prefix)"
+            } else {
+                "file://\(folder["store"])"
+            }
         let text = """
             host: testhost
             spool: \(folder["spool"])

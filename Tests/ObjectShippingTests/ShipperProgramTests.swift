@@ -74,8 +74,7 @@ import Testing
             let shipper = try program.start("run")
             for _ in 0..<4 {
                 for _ in 0..<200 {
-                    let prediction = Prediction(
-                        model_name: "m", model_version: "1", prediction: .number(Double(ids.count)), latency_seconds: 0.001)
+                    let prediction = Prediction(model: "m", version: "1")
                     if let id = writer.append(prediction) { ids.append(id.description) }
                 }
                 writer.flush()

@@ -1,0 +1,329 @@
+import Compression
+import DurableIO
+import EventSegments
+import Glibc
+import TestSupport
+import Testing
+
+@testable import ObjectShipping
+
+/// A folder of rotated logs, looked at by the real code with a clock of its own.
+private final class LogFolder {
+    let folder: ScratchFolder
+    private(set) var logs: ForeignLogs
+    private let stream: StreamConfiguration
+    private var steady_ms: Int64 = 0
+    /// What was shipped, by writer and number.
+    private(set) var shipped: [String: [Int: [UInt8]]] = [:]
+    private(set) var faults: [String] = []
+
+    init(deletes: Bool = false) throws {
+        folder = try ScratchFolder()
+        try DurableFile.makeDirectory(folder["log"])
+        try DurableFile.makeDirectory(folder["state"])
+        stream = StreamConfiguration(
+            name: "app", paths: [folder["log/*"]], format: "app_format", quiet_ms: 10_000, deletesAfterShipping: deletes)
+        logs = ForeignLogs(streams: [stream], host: "h", stateDirectory: folder["state"])
+    }
+
+    /// The shipper starts again.
+    func restart(losingState: Bool = false) throws {
+        if losingState { try DurableFile.remove(path: folder["state/foreign.json"]) }
+        logs = ForeignLogs(streams: [stream], host: "h", stateDirectory: folder["state"])
+    }
+
+    func write(_ name: String, _ text: String) throws {
+        try DurableFile.replace(path: folder["log/\(name)"], bytes: Array(text.utf8))
+    }
+
+    func append(_ name: String, _ text: String) throws {
+        let descriptor = open(folder["log/\(name)"], O_WRONLY | O_APPEND)
+        _ = Glibc.write(descriptor, Array(text.utf8), text.utf8.count)
+        close(descriptor)
+    }
+
+    func rename(_ old: String, _ new: String) throws {
+        try DurableFile.rename(from: folder["log/\(old)"], to: folder["log/\(new)"])
+    }
+
+    func gzip(_ name: String) { _ = system("gzip \(folder["log/\(name)"])") }
+
+    /// Looks after `seconds`, and ships what is found unless told not to.
+    @discardableResult
+    func look(after seconds: Int64 = 20, ships: Bool = true) throws -> ForeignLogs.Scan {
+        steady_ms += seconds * 1_000
+        // Two looks: what changed since the last one is first seen and then, unchanged, finished.
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let wall_ms = Int64(time.tv_sec) * 1_000
+        _ = logs.scan(now_ms: wall_ms, steady_ms: steady_ms)
+        steady_ms += seconds * 1_000
+        let scan = logs.scan(now_ms: wall_ms, steady_ms: steady_ms)
+        faults = scan.faults
+        guard ships else { return scan }
+        for candidate in scan.candidates {
+            var builder = BundleBuilder(host: "h")
+            let segment = try logs.add(candidate.id, to: &builder)
+            #expect(segment.format == "app_format" && !segment.end && segment.lines == candidate.lines)
+            let raw = try Decoder.decode(builder.finish().object, limit: 1 << 30)
+            if let known = shipped[segment.writer]?[segment.seq] { #expect(known == raw) }
+            shipped[segment.writer, default: [:]][segment.seq] = raw
+            faults += logs.shipped([candidate.id])
+        }
+        return scan
+    }
+
+    /// Every line of the distinct segments.
+    var lines: [String] {
+        shipped.values.flatMap { $0.values }.flatMap { $0.split(separator: 0x0A) }
+            .map { String(decoding: $0, as: UTF8.self) }.sorted()
+    }
+}
+
+@Suite struct ForeignLogsTests {
+    private func text(_ numbers: Range<Int>) -> String { numbers.map { "{\"n\":\($0)}\n" }.joined() }
+
+    private func lines(_ numbers: Range<Int>) -> [String] { numbers.map { "{\"n\":\($0)}" }.sorted() }
+
+    @Test func theLiveFileIsNotRead() throws {
+        let log = try LogFolder()
+        try log.write("app.log", text(0..<5))
+        try log.look()
+        #expect(log.shipped.isEmpty && log.faults.isEmpty)
+        try log.rename("app.log", "app.log.1")
+        try log.write("app.log", text(5..<7))
+        try log.look()
+        #expect(log.lines == lines(0..<5))
+        let hash = hex(SHA256.hash(Array(text(0..<5).utf8))).prefix(32)
+        #expect(Array(log.shipped.keys) == ["h-app-\(hash)"])
+    }
+
+    @Test func aFileMustBeQuiet() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<5))
+        #expect(try log.look(after: 4).candidates.isEmpty)
+        try log.append("app.log.1", text(5..<6))
+        #expect(try log.look(after: 4).candidates.isEmpty)
+        try log.look(after: 20)
+        #expect(log.lines == lines(0..<6) && log.shipped.count == 1)
+    }
+
+    /// Python's RotatingFileHandler: .1 becomes .2 and so on, and the oldest goes.
+    @Test func shiftedNumbersShipNothingTwice() throws {
+        let log = try LogFolder()
+        for turn in 0..<8 {
+            try log.write("app.log", text((turn * 10)..<(turn * 10 + 10)))
+            for number in stride(from: 3, to: 0, by: -1) where access(log.folder["log/app.log.\(number)"], F_OK) == 0 {
+                try log.rename("app.log.\(number)", "app.log.\(number + 1)")
+            }
+            try log.rename("app.log", "app.log.1")
+            try log.look()
+            #expect(log.faults.isEmpty)
+            if turn == 4 { try log.restart() }
+        }
+        #expect(log.lines == lines(0..<80))
+        #expect(log.shipped.count == 8 && log.shipped.values.allSatisfy { Array($0.keys) == [0] })
+    }
+
+    @Test func datedNamesAreFinishedAndALateLineIsANewSegment() throws {
+        let log = try LogFolder()
+        try log.write("app-2026-11-22.log", text(0..<10))
+        try log.write("app.log.20261121", text(10..<20))
+        try log.look()
+        #expect(log.shipped.count == 2)
+        try log.append("app-2026-11-22.log", text(20..<21))
+        try log.look()
+        try log.append("app-2026-11-22.log", text(21..<23))
+        try log.restart()
+        try log.look()
+        #expect(log.lines == lines(0..<23))
+        let grown = try #require(log.shipped.values.first { $0.count > 1 })
+        #expect(grown.keys.sorted() == [0, 1, 2])
+        #expect(grown[1] == Array(text(20..<21).utf8))
+        #expect(log.shipped.count == 2)
+    }
+
+    @Test func aCompressedFileIsKnownByItsContent() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<100))
+        try log.look()
+        log.gzip("app.log.1")
+        try log.look()
+        try log.rename("app.log.1.gz", "app.log.2.gz")
+        try log.look()
+        #expect(log.shipped.count == 1 && log.lines == lines(0..<100) && log.faults.isEmpty)
+        // One that was never seen plain.
+        try log.write("app.log.9", text(100..<110))
+        log.gzip("app.log.9")
+        try log.look()
+        #expect(log.lines == lines(0..<110))
+    }
+
+    @Test func aCompressorAtWorkDoublesNothing() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        _ = system("gzip -k \(log.folder["log/app.log.1"])")
+        try log.look()
+        try DurableFile.remove(path: log.folder["log/app.log.1"])
+        try log.look()
+        #expect(log.shipped.count == 1 && log.lines == lines(0..<10))
+    }
+
+    @Test func aDamagedCompressedFileIsToldAndBlocksNobody() throws {
+        let log = try LogFolder()
+        try log.write("app.log.2", text(0..<1_000))
+        log.gzip("app.log.2")
+        let path = log.folder["log/app.log.2.gz"]
+        let bytes = try DurableFile.read(path: path)
+        try DurableFile.replace(path: path, bytes: Array(bytes.prefix(bytes.count / 2)))
+        try log.write("app.log.1", text(5_000..<5_010))
+        let scan = try log.look()
+        #expect(log.lines == lines(5_000..<5_010))
+        #expect(scan.candidates.count == 1)
+    }
+
+    @Test func identicalFilesPresentAtOnceAreTwoWriters() throws {
+        let log = try LogFolder()
+        try log.write("a.log.1", text(0..<3))
+        try log.write("b.log.1", text(0..<3))
+        try log.look()
+        #expect(log.shipped.count == 2 && log.lines.count == 6)
+        #expect(log.shipped.keys.count { $0.hasSuffix(".2") } == 1)
+        // Renamed, restarted, one gone: still the same two.
+        try log.rename("a.log.1", "a.log.2")
+        try log.restart()
+        try log.look()
+        try DurableFile.remove(path: log.folder["log/b.log.1"])
+        try log.look()
+        #expect(log.shipped.count == 2)
+        // Once more the same content beside the one that is left: the second writer's content, not a third.
+        try log.write("c.log.1", text(0..<3))
+        try log.look()
+        #expect(log.shipped.count == 2)
+    }
+
+    @Test func aFileCutInPlaceIsRefused() throws {
+        let log = try LogFolder()
+        try log.write("app.log", text(0..<100))
+        try log.look()
+        // logrotate's copytruncate.
+        try log.write("app.log.1", text(0..<100))
+        truncate(log.folder["log/app.log"], 0)
+        let scan = try log.look()
+        #expect(scan.refused == [log.folder["log/app.log"]])
+        #expect(log.faults.contains { $0.contains("copytruncate") && $0.contains(log.folder["log/app.log"]) })
+        #expect(log.shipped.isEmpty)
+        try log.restart()
+        #expect(try log.look().refused.count == 1)
+        // Rotation by renaming from now on: everything is shipped.
+        try log.rename("app.log.1", "app.log.2")
+        try log.append("app.log", text(100..<105))
+        try log.rename("app.log", "app.log.1")
+        try log.write("app.log", text(105..<106))
+        try log.look()
+        #expect(log.lines == lines(0..<105) && log.faults.isEmpty)
+    }
+
+    @Test func aLostStateShipsTheSameSegmentsAgain() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        try log.look()
+        let before = log.shipped
+        try log.restart(losingState: true)
+        try log.look()
+        #expect(log.shipped == before)
+    }
+
+    @Test func aPlanSurvivesACrashBeforeTheUpload() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        let planned = try log.look(ships: false).candidates
+        try log.restart()
+        // A line that came meanwhile does not change the name of what was planned.
+        try log.append("app.log.1", text(10..<11))
+        try log.look()
+        #expect(log.shipped.keys.map { $0 } == planned.map(\.id.writer))
+        #expect(log.lines == lines(0..<11))
+    }
+
+    @Test func aDamagedStateIsToldAndNotFatal() throws {
+        let log = try LogFolder()
+        try DurableFile.replace(path: log.folder["state/foreign.json"], bytes: Array("{\"ledger\":".utf8))
+        try log.restart()
+        try log.write("app.log.1", text(0..<10))
+        try log.look()
+        #expect(log.lines == lines(0..<10))
+        #expect(access(log.folder["state/foreign.json.damaged"], F_OK) == 0)
+    }
+
+    @Test func filesGoOnlyWhenToldTo() throws {
+        for deletes in [false, true] {
+            let log = try LogFolder(deletes: deletes)
+            try log.write("app.log.1", text(0..<10))
+            try log.look()
+            #expect(log.lines == lines(0..<10))
+            #expect((access(log.folder["log/app.log.1"], F_OK) == 0) == !deletes)
+        }
+    }
+
+    @Test func aFileThatVanishesBeforeItIsShippedIsTold() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        try log.look(ships: false)
+        try DurableFile.remove(path: log.folder["log/app.log.1"])
+        try log.look()
+        try log.look()
+        #expect(log.faults.contains { $0.contains("10 lines are lost") } || log.shipped.isEmpty)
+        #expect(try log.look().candidates.isEmpty)
+    }
+
+    @Test func largeFilesAreCutAtLineEnds() throws {
+        let folder = try ScratchFolder()
+        let whole = text(0..<5_000)
+        try DurableFile.replace(path: folder["f"], bytes: Array(whole.utf8))
+        for (size, longest) in [(1, 1_000), (100, 1_000), (4_096, 8_000), (1 << 20, 1 << 21)] {
+            let pieces = try ForeignReading.pieces(
+                of: folder["f"], from: 0, bytes: whole.utf8.count, sealed_ms: 0, pieceBytes: size, longestPiece: longest)
+            #expect(pieces.reduce(0) { $0 + $1.bytes } == whole.utf8.count)
+            #expect(pieces.reduce(0) { $0 + $1.lines } == 5_000)
+            #expect(pieces.dropLast().allSatisfy { $0.bytes >= size && $0.bytes < size + 20 })
+        }
+        // Without any line end, pieces end at the longest size.
+        try DurableFile.replace(path: folder["g"], bytes: [UInt8](repeating: 0x61, count: 2_500))
+        let torn = try ForeignReading.pieces(
+            of: folder["g"], from: 0, bytes: 2_500, sealed_ms: 0, pieceBytes: 100, longestPiece: 1_000)
+        #expect(torn.map(\.bytes) == [1_000, 1_000, 500])
+    }
+
+    @Test(arguments: [
+        ("app.log", false, nil), ("app.log.1", true, "app.log"), ("app.log.12.gz", true, "app.log"),
+        ("app.1.log", true, "app.log"), ("app-3.log", true, "app.log"), ("app.log-20261123", true, "app.log"),
+        ("app-2026-11-23.log", true, "app.log"), ("app.log.2026-11-23_10", true, "app.log"),
+        ("app-2026-11-23T10-15-30.123.log.gz", true, "app.log"), ("app.2026-11-23.0.log.gz", true, "app.log"),
+        ("app.log.2026-11-23", true, "app.log"), ("v2.log", false, nil), ("log4j.log", false, nil), ("app", false, nil),
+        ("app.log.zst", false, nil), ("20261123.log", true, ".log"), ("app.log.20269923", false, nil),
+    ] as [(String, Bool, String?)]) func namesTellRotation(name: String, isRotated: Bool, live: String?) {
+        #expect(RotatedName(name).isRotated == isRotated, "\(name)")
+        #expect(RotatedName(name).live == live, "\(name)")
+    }
+
+    @Test func networkFileSystemsAreRefused() throws {
+        let mounts = """
+            22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+            30 22 0:50 / /mnt/share rw shared:9 - nfs4 server:/x rw
+            31 30 0:51 / /mnt/share/local rw - xfs /dev/sdb rw
+            32 22 0:52 / /mnt/my\\040disk rw - fuse.sshfs host: rw
+            """
+        #expect(FileSystemKind.type(of: "/var/spool/nadi", mounts: mounts) == "ext4")
+        #expect(FileSystemKind.type(of: "/mnt/share/a", mounts: mounts) == "nfs4")
+        #expect(FileSystemKind.type(of: "/mnt/shared", mounts: mounts) == "ext4")
+        #expect(FileSystemKind.type(of: "/mnt/share/local/b", mounts: mounts) == "xfs")
+        #expect(FileSystemKind.type(of: "/mnt/my disk/b", mounts: mounts) == "fuse.sshfs")
+        #expect(FileSystemKind(type: "nfs4").refusal != nil)
+        #expect(FileSystemKind(type: "fuse.sshfs").refusal != nil)
+        #expect(FileSystemKind(type: "ext4").refusal == nil)
+        #expect(FileSystemKind(type: "tmpfs").caution != nil)
+        let folder = try ScratchFolder()
+        #expect(try FileSystemKind(of: folder.path).name != "unknown")
+    }
+}
