@@ -50,9 +50,9 @@ struct CivilTime: Hashable, Sendable {
                 number(bytes[14..<16]), number(bytes[17..<19]))
         else { return nil }
         guard bytes.count > 20 else { return time.seconds * 1000 }
-        let fraction = bytes[20..<bytes.count - 1]
-        guard bytes[19] == UInt8(ascii: "."), number(fraction) != nil,
-            let thousandths = number((fraction + [48, 48])[20..<23])
+        let fraction = Array(bytes[20..<bytes.count - 1])
+        guard bytes[19] == UInt8(ascii: "."), number(fraction[...]) != nil,
+            let thousandths = number((fraction + [48, 48])[..<3])
         else { return nil }
         return time.seconds * 1000 + Int64(thousandths)
     }

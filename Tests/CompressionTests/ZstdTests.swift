@@ -12,6 +12,7 @@ import Testing
         let content = Self.text(length, seed: UInt64(length))
         let frame = try Zstd.frame(content)
         #expect(try Decoder.decode(frame, limit: .max) == content)
+        #expect(try content.withUnsafeBytes { try Zstd.frame($0) } == frame)
     }
 
     @Test func theHeaderHoldsTheContentSizeAndTheChecksumFlag() throws {

@@ -78,6 +78,19 @@ import Testing
         #expect(try DurableFile.list(folder.path).isEmpty)
     }
 
+    @Test func syncingAndFoldersThatAreFiles() throws {
+        try DurableFile.replace(path: folder["file"], bytes: [1])
+        try DurableFile.syncFile(folder["file"])
+        let missing = #expect(throws: SystemError.self) { try DurableFile.syncFile(folder["none"]) }
+        #expect(missing?.isNotFound == true)
+        let error = #expect(throws: SystemError.self) { try DurableFile.makeDirectory(folder["file"]) }
+        #expect(error?.code == ENOTDIR && error?.operation == "use as a folder")
+        #expect(throws: SystemError.self) { try DurableFile.makeDirectory(folder["file/below"]) }
+        #expect(throws: SystemError.self) { try DurableFile.replace(path: folder["none/file"], bytes: [1]) }
+        #expect(throws: SystemError.self) { try DurableFile.read(path: folder.path) }
+        #expect(throws: SystemError.self) { try DurableFile.remove(path: folder.path) }
+    }
+
     @Test func errorsNameThePathTheReasonAndTheRemedy() throws {
         let error = #expect(throws: SystemError.self) { try DurableFile.read(path: folder["missing"]) }
         #expect(error?.isNotFound == true)
