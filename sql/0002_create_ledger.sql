@@ -36,7 +36,7 @@ COMMENT ON TABLE nadi_store.writer IS 'One row per writing process or foreign fi
 
 CREATE TABLE nadi_store.object (
     object_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    object_key      text NOT NULL UNIQUE,
+    object_key      text COLLATE "C" NOT NULL UNIQUE,
     host_id         int REFERENCES nadi_store.host,
     sealed_at       timestamptz NOT NULL,
     size_bytes      bigint NOT NULL,

@@ -37,6 +37,13 @@ BEGIN
     ELSIF n_a = 0 THEN
         mean_high := high_b; mean_low := low_b; m2 := m2_b;
     ELSE
+        IF abs(high_a) > 1e150 OR abs(high_b) > 1e150 THEN
+            -- The squared deviations leave the range of a double: keep the mean, give up the variance.
+            mean_high := high_a * (n_a::float8 / (n_a + n_b)) + high_b * (n_b::float8 / (n_a + n_b));
+            mean_low := 0;
+            m2 := 1.7976931348623157e308;
+            RETURN;
+        END IF;
         delta := (high_b - high_a) + (low_b - low_a);
         shift := delta * (n_b::float8 / (n_a + n_b));
         total := high_a + shift;
@@ -44,9 +51,17 @@ BEGIN
         rest := (high_a - (total - rest)) + (shift - rest) + low_a;
         mean_high := total + rest;
         mean_low := rest - (mean_high - total);
-        m2 := m2_a + m2_b + delta * delta * (n_a::float8 * n_b / (n_a + n_b));
+        m2 := nadi_store.bounded_sum(nadi_store.bounded_sum(m2_a, m2_b),
+                                     delta * delta * (n_a::float8 * n_b / (n_a + n_b)));
     END IF;
 END
+$$;
+
+-- A sum that stays finite: PostgreSQL refuses a statement whose double overflows, and one absurd value must not block
+-- a batch for ever.
+CREATE FUNCTION nadi_store.bounded_sum(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN abs(a) < 8e307 AND abs(b) < 8e307 THEN a + b
+                WHEN abs(a) >= abs(b) THEN a ELSE b END
 $$;
 
 -- Score histograms: n, sum p, n predicted positive, sum p where predicted positive, per bin.
@@ -101,7 +116,10 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
         (series_id, feature_id, day, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
          mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count)
     WITH hours AS MATERIALIZED (
-        SELECT * FROM nadi_store.feature_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
+        SELECT series_id, feature_id, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
+               greatest(-1e140, least(1e140, mean_high)) AS mean_high, mean_low, least(m2, 1e300) AS m2,
+               minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count
+        FROM nadi_store.feature_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
     ), centre AS (
         SELECT series_id, feature_id, min(mean_high) FILTER (WHERE numeric_count > 0) AS origin FROM hours GROUP BY 1, 2
     ), deviations AS (

@@ -1,0 +1,79 @@
+/// What a loader does, apart from where its store and its database are.
+package struct LoadSettings: Sendable {
+    /// What stands before `events/` and `hosts/` in keys; empty for none.
+    package var prefix = ""
+    /// Tags whose values become slices.
+    package var sliceTags: [String] = []
+    /// Most distinct names that are admitted to the dictionaries.
+    package var caps = Caps()
+    /// When a batch is committed.
+    package var batch = BatchLimits()
+    /// How long things are kept.
+    package var retention = Retention()
+    /// When outcomes are joined again.
+    package var join = JoinThresholds()
+    /// How long a claimed object is left to its loader, in seconds.
+    package var lease_s: Int64 = 900
+    /// How many objects are downloaded and parsed at once; 0 for one per core.
+    package var parallelism = 0
+    /// This loader's name in claims.
+    package var owner = "loader"
+    /// The program's version, for `load_run`.
+    package var version = "0.1.0"
+
+    package init() {}
+
+    /// Caps of the dictionaries: beyond them counts go to `other`.
+    package struct Caps: Sendable {
+        /// Models in the database.
+        package var models = 200
+        /// Series of one model.
+        package var seriesPerModel = 2000
+        /// Features of one model.
+        package var featuresPerModel = 500
+        /// Categories of one feature.
+        package var categoriesPerFeature = 200
+        /// Values of one tag of one model.
+        package var sliceValues = 50
+
+        package init() {}
+    }
+
+    /// Limits of a batch: whichever is reached first closes it.
+    package struct BatchLimits: Sendable {
+        /// Objects.
+        package var objects = 256
+        /// Bytes before compression.
+        package var rawBytes = 256 << 20
+        /// Lines.
+        package var lines = 1_000_000
+        /// Rows that the aggregates would write.
+        package var rows = 200_000
+
+        package init() {}
+    }
+
+    /// Days that rows and objects are kept.
+    package struct Retention: Sendable {
+        /// Minute rows and rejected lines.
+        package var minuteDays: Int64 = 35
+        /// Outcome and feedback rows.
+        package var labelDays: Int64 = 100
+        /// Objects in the bucket; gone after this is `expired`, before it `lost`.
+        package var archiveDays: Int64 = 400
+
+        package init() {}
+    }
+
+    /// When an hour whose outcomes changed is joined again.
+    package struct JoinThresholds: Sendable {
+        /// Waiting outcomes as a share of the hour's predictions.
+        package var share = 0.01
+        /// Seconds since the oldest waiting change.
+        package var age_s: Int64 = 900
+        /// Hours joined in one run.
+        package var hoursPerRun = 48
+
+        package init() {}
+    }
+}
