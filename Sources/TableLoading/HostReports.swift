@@ -1,3 +1,4 @@
+internal import EventModel
 package import EventSegments
 package import ObjectStorage
 package import TableStorage

@@ -33,7 +33,7 @@ package enum LoadClock {
 
     /// `2026-11-23 10:00`.
     package static func hourText(_ time_ms: Int64) -> String {
-        Timestamp.format(time_ms).prefix(16).replacing("T", with: " ")
+        LoadClock.dayText(time_ms) + " " + Timestamp.format(time_ms).dropFirst(11).prefix(5)
     }
 
     private static func floor(_ time_ms: Int64, _ unit: Int64) -> Int64 {

@@ -37,7 +37,7 @@ enum MergeStatements {
 
     /// The key columns of a table.
     static func keys(_ table: String, _ time: String) -> [String] {
-        switch table.prefix { $0 != "_" } {
+        switch table.prefix(while: { $0 != "_" }) {
         case "request": return ["series_id", time]
         case "feature": return ["series_id", "feature_id", time]
         case "score": return ["series_id", "category_id", time]

@@ -63,7 +63,7 @@ package struct ObjectListing: Sendable {
         if reach != .recent {
             let names = reach == .all ? ["listed_week", "listed_all"] : ["listed_week"]
             try await database.run { connection in
-                try connection.query(
+                _ = try connection.query(
                     """
                     INSERT INTO nadi_store.loader_state (name, at) SELECT unnest($1::text[]), $2
                     ON CONFLICT (name) DO UPDATE SET at = greatest(loader_state.at, EXCLUDED.at)

@@ -1,6 +1,6 @@
 internal import RecordBatches
 internal import Sketches
-package import TableStorage
+internal import TableStorage
 
 /// Copies a batch's aggregates into the session's temporary tables and merges them into the tables.
 struct Staging {

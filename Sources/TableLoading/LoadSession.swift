@@ -1,0 +1,176 @@
+internal import ObjectStorage
+internal import RecordBatches
+internal import TableStorage
+
+/// The batches of one run: parts come in from the workers, full batches go to the database.
+///
+/// While a batch commits, the workers go on; each holds at most one finished part, which bounds memory.
+struct LoadSession {
+    let loader: Loader
+    let work: ObjectWork
+    var report = LoadReport()
+    private var batch = LoadBatch()
+    private var deferred: [ObjectClaims.Claim] = []
+
+    init(_ loader: Loader) {
+        self.loader = loader
+        work = ObjectWork(
+            store: loader.store, side: loader.side, prefix: loader.settings.prefix, formats: loader.formats,
+            places: SegmentPlaces(), aggregate: loader.aggregate)
+    }
+
+    /// Downloads, parses and adds objects; commits whenever a batch is full.
+    mutating func process(_ claims: [ObjectClaims.Claim]) async throws {
+        let width = max(1, loader.settings.parallelism)
+        var next = claims.makeIterator()
+        var running = 0
+        try await withThrowingTaskGroup(of: ObjectPart.self) { group in
+            let work = work
+            while running < width, let claim = next.next() {
+                group.addTask { await work.part(of: claim) }
+                running += 1
+            }
+            while let part = try await group.next() {
+                if let claim = next.next() { group.addTask { await work.part(of: claim) } }
+                try await take(part)
+            }
+        }
+    }
+
+    /// Commits what is left, then what had to wait for it.
+    mutating func finish() async throws {
+        try await commit()
+        var rounds = 0
+        while !deferred.isEmpty, rounds < 100 {
+            rounds += 1
+            let waiting = deferred
+            deferred = []
+            // One after the other: each sees what the one before has committed.
+            for claim in waiting {
+                try await take(await work.part(of: claim))
+                try await commit()
+            }
+        }
+    }
+
+    /// Gives back what is claimed and not committed, as well as possible.
+    mutating func abandon() async {
+        let objects = batch.objects.map(\.claim.objectID) + deferred.map(\.objectID)
+        if !objects.isEmpty { try? await loader.claims.release(objects) }
+    }
+
+    private mutating func take(_ part: ObjectPart) async throws {
+        switch part {
+        case .parsed(let object, let aggregates, let left):
+            batch.add(object, aggregates, left: left)
+            let soFar = report.objects + batch.objects.count
+            loader.progress("\(soFar) objects, \(report.lines + batch.aggregates.lines) lines")
+            if batch.isFull(loader.settings.batch) { try await commit() }
+        case .deferred(let claim):
+            deferred.append(claim)
+        case .poisoned(let claim, let reason):
+            report.poisoned.append((claim.key, reason))
+            try await loader.claims.setAside(claim, poisoned: reason)
+        case .pending(let claim, let mapping, let lines):
+            report.pending.append((claim.key, mapping))
+            try await loader.claims.setAside(claim, pendingMapping: mapping, lines: lines)
+        case .failed(let claim, let error):
+            report.failed.append((claim.key, "\(error)"))
+            try? await loader.claims.release([claim.objectID])
+            // A store or database that fails for everybody: no use to go through the whole backlog.
+            if report.failed.count >= 10, report.objects == 0 { throw error }
+        }
+    }
+
+    /// Commits the batch. What another loader did meanwhile is left out and the rest aggregated again; a batch that
+    /// the database refuses is taken apart, so that one object cannot block the others.
+    private mutating func commit() async throws {
+        let current = batch
+        batch = LoadBatch()
+        if current.objects.isEmpty { return }
+        do {
+            report.add(try await commitWithRetries(current))
+            work.places.release(objects: current.objects.map(\.claim.objectID))
+        } catch let error as LoadError where error.code == .overtaken {
+            work.places.release(objects: current.objects.map(\.claim.objectID))
+            try await again(try await stillOurs(current))
+        } catch let error as DatabaseError where !error.isRetryable {
+            work.places.release(objects: current.objects.map(\.claim.objectID))
+            if current.objects.count == 1, let object = current.objects.first {
+                report.poisoned.append((object.claim.key, error.description))
+                try await loader.claims.setAside(object.claim, poisoned: error.description)
+            } else {
+                try await again(current.objects.map(\.claim))
+            }
+        } catch {
+            batch = current
+            throw error
+        }
+    }
+
+    /// Does objects one by one.
+    private mutating func again(_ claims: [ObjectClaims.Claim]) async throws {
+        for claim in claims {
+            try await take(await work.part(of: claim))
+            try await commit()
+        }
+    }
+
+    /// The batch's objects that are neither loaded nor taken over.
+    private func stillOurs(_ batch: LoadBatch) async throws -> [ObjectClaims.Claim] {
+        let owner = loader.settings.owner
+        let ids = batch.objects.map(\.claim.objectID)
+        let ours = try await loader.side.run { connection in
+            Set(
+                try connection.query(
+                    """
+                    SELECT object_id FROM nadi_store.object
+                    WHERE object_id = ANY ($1::bigint[]) AND state = 'claimed' AND lease_owner = $2
+                    """, [.integers(ids), .text(owner)]
+                ).rows.map { $0.integer(0) })
+        }
+        return batch.objects.map(\.claim).filter { ours.contains($0.objectID) }
+    }
+
+    private mutating func commitWithRetries(_ batch: LoadBatch) async throws -> BatchCommit.Counts {
+        try await loader.claims.renew(batch.objects.map(\.claim.objectID))
+        let settings = loader.settings
+        let retention = loader.retention
+        var failures = 0
+        var isUnknown = false
+        while true {
+            do {
+                if isUnknown, try await isCommitted(batch) {
+                    return BatchCommit.counts(of: batch)
+                }
+                isUnknown = false
+                let (counts, refused) = try await loader.database.run { connection in
+                    let admitted = try Admission(settings.caps).admit(batch.aggregates, connection)
+                    let commit = BatchCommit(
+                        batch: batch, admitted: admitted, owner: settings.owner, retention: retention,
+                        now_ms: LoadClock.now_ms())
+                    return (try commit.run(connection), admitted.refused)
+                }
+                for (kind, count) in refused { report.refused[kind, default: 0] += count }
+                return counts
+            } catch let error as DatabaseError where error.isRetryable {
+                failures += 1
+                isUnknown = isUnknown || error.isCommitOutcomeUnknown
+                if failures > 12 { throw error }
+                // Full jitter, 50 ms doubling to 10 s: about a minute in all.
+                let longest = min(10.0, 0.05 * Double(1 << failures))
+                try await Task.sleep(for: .seconds(Double.random(in: 0.01...longest)))
+            }
+        }
+    }
+
+    /// After a connection that broke during COMMIT: whether the ledger has the batch.
+    private func isCommitted(_ batch: LoadBatch) async throws -> Bool {
+        let ids = batch.objects.map(\.claim.objectID)
+        return try await loader.database.run { connection in
+            try connection.query(
+                "SELECT count(*) FROM nadi_store.object WHERE object_id = ANY ($1::bigint[]) AND state = 'loaded'",
+                [.integers(ids)])[0].integer(0) == Int64(ids.count)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+internal import EventSegments
+internal import Glibc
+package import ObjectStorage
+package import RecordBatches
+package import TableStorage
+
+/// Loads objects: listing minus ledger, claims, downloads and parsing on all cores, one transaction per batch.
+///
+/// Any number of loaders may run at once, in any order, with any batches: the tables come out the same.
+package struct Loader: Sendable {
+    let store: any ObjectStore
+    /// The connection that commits.
+    let database: DatabaseThread
+    /// The connection that asks.
+    let side: DatabaseThread
+    let settings: LoadSettings
+    /// Names of the mappings that the configuration has.
+    let formats: Set<String>
+    let aggregate: AggregateObject
+    let progress: @Sendable (String) -> Void
+
+    package init(
+        store: any ObjectStore, connectionString: String, settings: LoadSettings, formats: Set<String> = [],
+        aggregate: @escaping AggregateObject, progress: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.store = store
+        database = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
+        side = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
+        self.settings = settings
+        self.formats = formats
+        self.aggregate = aggregate
+        self.progress = progress
+    }
+
+    var claims: ObjectClaims { ObjectClaims(database: side, owner: settings.owner, lease_s: settings.lease_s) }
+    var retention: Retention { Retention(settings.retention) }
+
+    /// One run: hosts' reports, new objects, what was left unfinished, retention.
+    ///
+    /// - Parameter reach: how far to list; nil for what is due.
+    /// - Throws: `StorageError` or ``DatabaseError`` when the run cannot go on; what was committed stays.
+    package func load(reach: ObjectListing.Reach? = nil) async throws -> LoadReport {
+        let start = LoadClock.monotonic_s()
+        let run = try await beginRun()
+        var session = LoadSession(self)
+        do {
+            try await releaseDeadOwners()
+            session.report.unreadableReports = try await HostReports(
+                store: store, database: side, prefix: settings.prefix
+            ).refresh()
+            let listing = ObjectListing(store: store, database: side, prefix: settings.prefix)
+            let now = LoadClock.now_ms()
+            let due = try await listing.dueReach(now_ms: now)
+            let unfinished = try await claims.claimUnfinished(limit: 10_000, knownFormats: Array(formats))
+            try await session.process(unfinished)
+            let claims = claims
+            try await listing.forEachNew(reach ?? due, now_ms: now) { entries in
+                try await session.process(try await claims.claim(entries))
+            }
+            try await session.finish()
+            let retention = retention
+            try await database.run { try retention.apply(now_ms: LoadClock.now_ms(), $0) }
+        } catch {
+            await session.abandon()
+            session.report.seconds = LoadClock.monotonic_s() - start
+            try? await endRun(run, session.report, error: "\(error)")
+            throw error
+        }
+        session.report.seconds = LoadClock.monotonic_s() - start
+        let failure = session.report.failed.first.map { "\($0.key): \($0.reason)" }
+        try await endRun(run, session.report, error: failure)
+        return session.report
+    }
+
+    /// Closes both connections.
+    package func close() async {
+        await database.close()
+        await side.close()
+    }
+
+    private func beginRun() async throws -> Int64 {
+        let owner = settings.owner
+        let version = settings.version
+        return try await side.run { connection in
+            try connection.query(
+                "INSERT INTO nadi_store.load_run (owner, version) VALUES ($1, $2) RETURNING run_id",
+                [.text(owner), .text(version)])[0].integer(0)
+        }
+    }
+
+    private func endRun(_ run: Int64, _ report: LoadReport, error: String?) async throws {
+        try await side.run { connection in
+            _ = try connection.query(
+                """
+                UPDATE nadi_store.load_run SET finished_at = now(), state = $2, objects = $3, lines = $4,
+                    rejected_lines = $5, error = left($6, 1000) WHERE run_id = $1
+                """,
+                [
+                    .integer(run), .text(error == nil ? "succeeded" : "failed"), .integer(Int64(report.objects)),
+                    .integer(report.lines), .integer(report.rejectedLines), .optional(error),
+                ])
+        }
+    }
+
+    /// Frees what loaders of this host held that no longer run, so that nobody waits for their leases.
+    private func releaseDeadOwners() async throws {
+        let host = settings.owner.prefix { $0 != "/" }
+        try await side.run { connection in
+            let owners = try connection.query(
+                """
+                SELECT DISTINCT lease_owner FROM nadi_store.object
+                WHERE state <> 'loaded' AND lease_until > now() AND lease_owner ^@ $1
+                """, [.text(host + "/")]
+            ).rows.map { $0.text(0) }
+            let dead = owners.filter { owner in
+                let parts = owner.split(separator: "/")
+                guard parts.count == 3, let pid = Int32(parts[1]) else { return false }
+                return kill(pid, 0) != 0 && errno == ESRCH
+            }
+            if dead.isEmpty { return }
+            _ = try connection.query(
+                """
+                UPDATE nadi_store.object SET lease_until = NULL
+                WHERE state = 'claimed' AND lease_owner = ANY ($1::text[])
+                """, [.texts(dead)])
+        }
+    }
+}

@@ -1,0 +1,115 @@
+internal import EventSegments
+internal import ObjectStorage
+package import RecordBatches
+internal import TableStorage
+
+/// Aggregates the named segments of an object.
+package typealias AggregateObject = @Sendable (_ object: ObjectReader, _ segments: [Int]) throws -> Aggregates
+
+/// What came of downloading and parsing one object.
+enum ObjectPart: Sendable {
+    /// Ready for a batch.
+    case parsed(LoadBatch.Object, Aggregates, left: [LoadBatch.Left])
+    /// A segment of it is in another object that is not committed yet: to be done after that one.
+    case deferred(ObjectClaims.Claim)
+    /// It can never be read as it is.
+    case poisoned(ObjectClaims.Claim, reason: String)
+    /// Its mapping is not known.
+    case pending(ObjectClaims.Claim, mapping: String, lines: Int)
+    /// The store or the database failed.
+    case failed(ObjectClaims.Claim, any Error)
+}
+
+/// Downloads, checks and aggregates objects, outside any transaction.
+struct ObjectWork: Sendable {
+    let store: any ObjectStore
+    /// The connection for questions, so that nobody waits for a commit.
+    let side: DatabaseThread
+    let prefix: String
+    let formats: Set<String>
+    let places: SegmentPlaces
+    let aggregate: AggregateObject
+
+    func part(of claim: ObjectClaims.Claim) async -> ObjectPart {
+        do {
+            return try await read(claim)
+        } catch let error as ObjectError {
+            return .poisoned(claim, reason: error.description)
+        } catch let error as LoadError where error.code == .poisoned {
+            return .poisoned(claim, reason: error.description)
+        } catch let error as StorageError where error.kind == .notFound {
+            return .poisoned(claim, reason: "it is gone from the bucket")
+        } catch let error as StorageError where error.kind == .tooLarge {
+            return .poisoned(claim, reason: error.description)
+        } catch {
+            return .failed(claim, error)
+        }
+    }
+
+    private func read(_ claim: ObjectClaims.Claim) async throws -> ObjectPart {
+        let reader = try ObjectReader(try await store.get(claim.key))
+        let manifest = reader.manifest
+        guard ObjectKey(prefix: prefix, manifest: manifest).path == claim.key else {
+            throw LoadError(
+                .poisoned,
+                "its key does not fit its manifest (expected \(ObjectKey(prefix: prefix, manifest: manifest).path))")
+        }
+        for segment in manifest.segments
+        where segment.format != Manifest.nativeFormat && !formats.contains(segment.format) {
+            return .pending(claim, mapping: segment.format, lines: manifest.lines)
+        }
+        let known = try await knownSegments(manifest)
+        var fresh: [Int] = []
+        var left: [LoadBatch.Left] = []
+        var taken: [LoadBatch.Place: String] = [:]
+        for (index, segment) in manifest.segments.enumerated() {
+            let place = LoadBatch.Place(segment)
+            if let sha = known[place] ?? taken[place] {
+                let state: LoadBatch.Left.State = sha == segment.rawSHA256 ? .duplicate : .conflict
+                left.append(LoadBatch.Left(object: claim.objectID, segment: segment, state: state))
+            } else {
+                taken[place] = segment.rawSHA256
+                fresh.append(index)
+            }
+        }
+        guard places.take(Array(taken.keys), for: claim.objectID) else { return .deferred(claim) }
+        do {
+            let aggregates = try aggregate(reader, fresh)
+            guard aggregates.segments.count == fresh.count else {
+                throw LoadError(.poisoned, "\(aggregates.segments.count) of \(fresh.count) segments were read")
+            }
+            for result in aggregates.segments
+            where result.loadedLines + result.rejectedLines != Int64(result.segment.lines) {
+                throw LoadError(
+                    .poisoned,
+                    "segment \(result.segment.writer)-\(result.segment.seq): \(result.loadedLines) loaded and "
+                        + "\(result.rejectedLines) rejected lines of \(result.segment.lines)")
+            }
+            return .parsed(LoadBatch.Object(claim: claim, manifest: manifest), aggregates, left: left)
+        } catch {
+            places.release(objects: [claim.objectID])
+            throw error
+        }
+    }
+
+    /// SHA-256 of those of the manifest's segments that are loaded.
+    private func knownSegments(_ manifest: Manifest) async throws -> [LoadBatch.Place: String] {
+        let writers = manifest.segments.map(\.writer)
+        let numbers = manifest.segments.map { Int64($0.seq) }
+        return try await side.run { connection in
+            var known: [LoadBatch.Place: String] = [:]
+            let rows = try connection.query(
+                """
+                SELECT w.writer, s.seq, encode(s.raw_sha256, 'hex')
+                FROM unnest($1::text[], $2::bigint[]) AS u (writer, seq)
+                JOIN nadi_store.writer AS w ON w.writer = u.writer
+                JOIN nadi_store.segment AS s ON s.writer_id = w.writer_id AND s.seq = u.seq AND s.state = 'loaded'
+                """, [.texts(writers), .integers(numbers)]
+            ).rows
+            for row in rows {
+                known[LoadBatch.Place(writer: row.text(0), seq: Int(row.integer(1)))] = row.text(2)
+            }
+            return known
+        }
+    }
+}
