@@ -264,7 +264,12 @@ package struct BatchCommit {
     }
 
     private func insertDeployments(_ segments: [Int64], _ connection: Connection) throws {
-        let rows = admitted.rows.deployments
+        try Self.copyDeployments(admitted.rows.deployments, admitted, segments, connection)
+    }
+
+    static func copyDeployments(
+        _ rows: [DeploymentRow], _ admitted: AdmittedAggregates, _ segments: [Int64], _ connection: Connection
+    ) throws {
         if rows.isEmpty { return }
         var writer = try connection.copy(
             into: "nadi_store.deployment",

@@ -94,7 +94,7 @@ package struct Check: Sendable {
             if count > 800 { warn("\(parent) has \(count) partitions", "Does `nadi load` run, and reach its end?") }
         }
         do {
-            try connection.transaction {
+            _ = try connection.transaction {
                 try connection.query(
                     "SELECT nadi_store.ensure_partition('request_minute', $1::date)",
                     [.text(LoadClock.dayText(now_ms))])

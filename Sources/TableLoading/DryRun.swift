@@ -1,6 +1,6 @@
 internal import EventModel
-package import EventSegments
-package import RecordBatches
+internal import EventSegments
+internal import RecordBatches
 
 /// What loading an object or a log file would count and reject, and why, without a database.
 package struct DryRun: Sendable {
@@ -26,7 +26,7 @@ package struct DryRun: Sendable {
             object = builder.finish().object
         }
         let reader = try ObjectReader(object)
-        let aggregates = try aggregate(reader, Array(reader.manifest.segments.indices))
+        let aggregates = try aggregate(reader, Array(reader.manifest.segments.indices), nil)
         return text(aggregates, name)
     }
 

@@ -1,8 +1,8 @@
 internal import EventSegments
 internal import Glibc
 package import ObjectStorage
-package import RecordBatches
-package import TableStorage
+internal import RecordBatches
+internal import TableStorage
 
 /// Loads objects: listing minus ledger, claims, downloads and parsing on all cores, one transaction per batch.
 ///
@@ -39,7 +39,9 @@ package struct Loader: Sendable {
     ///
     /// - Parameter reach: how far to list; nil for what is due.
     /// - Throws: `StorageError` or ``DatabaseError`` when the run cannot go on; what was committed stays.
-    package func load(reach: ObjectListing.Reach? = nil) async throws -> LoadReport {
+    package func load(
+        reach: ObjectListing.Reach? = nil, joinNow: Bool = false, sweepNow: Bool = false
+    ) async throws -> LoadReport {
         let start = LoadClock.monotonic_s()
         let run = try await beginRun()
         var session = LoadSession(self)

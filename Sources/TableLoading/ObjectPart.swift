@@ -3,8 +3,9 @@ internal import ObjectStorage
 package import RecordBatches
 internal import TableStorage
 
-/// Aggregates the named segments of an object.
-package typealias AggregateObject = @Sendable (_ object: ObjectReader, _ segments: [Int]) throws -> Aggregates
+/// Aggregates the named segments of an object; with `hours` (begins, seconds since the epoch) only these add rows.
+package typealias AggregateObject =
+    @Sendable (_ object: ObjectReader, _ segments: [Int], _ hours: Set<Int64>?) throws -> Aggregates
 
 /// What came of downloading and parsing one object.
 enum ObjectPart: Sendable {
@@ -74,7 +75,7 @@ struct ObjectWork: Sendable {
         }
         guard places.take(Array(taken.keys), for: claim.objectID) else { return .deferred(claim) }
         do {
-            let aggregates = try aggregate(reader, fresh)
+            let aggregates = try aggregate(reader, fresh, nil)
             guard aggregates.segments.count == fresh.count else {
                 throw LoadError(.poisoned, "\(aggregates.segments.count) of \(fresh.count) segments were read")
             }

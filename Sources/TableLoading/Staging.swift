@@ -9,10 +9,11 @@ struct Staging {
     /// Minute rows of days before this are not written: their partitions are past retention. Seconds.
     let firstMinute_s: Int64
 
-    /// Stages and merges everything, in the order of ``MergeStatements/tables``.
-    func merge() throws {
+    /// Stages and merges everything, in the order of ``MergeStatements/tables``; days only `withDays`, else the caller
+    /// derives them from their hours.
+    func merge(withDays: Bool = true) throws {
         let rows = batch.rows
-        let days = rows.days()
+        let days = withDays ? rows.days() : DayAggregates()
         try requests("request_minute", rows.requestMinutes.filter { $0.key.time_s >= firstMinute_s })
         try requests("request_hour", rows.requestHours)
         try requests("request_day", days.requestDays)

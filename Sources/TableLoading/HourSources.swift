@@ -1,0 +1,84 @@
+internal import EventSegments
+package import ObjectStorage
+package import RecordBatches
+package import TableStorage
+
+/// What an hour's rows are derived from: its segments, by object.
+package struct HourSources: Sendable {
+    /// A segment in the ledger.
+    package struct Segment: Sendable, Hashable {
+        package let id: Int64
+        package let object: Int64
+        package let key: String
+        package let writer: String
+        package let seq: Int
+    }
+
+    /// All loaded segments with lines of the hour (of a type, if given), ordered by number.
+    package static func segments(
+        hour_ms: Int64, type: String? = nil, _ connection: Connection
+    ) throws -> [Segment] {
+        try connection.query(
+            """
+            SELECT DISTINCT s.segment_id, o.object_id, o.object_key, w.writer, s.seq
+            FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id)
+            JOIN nadi_store.object AS o USING (object_id) JOIN nadi_store.writer AS w USING (writer_id)
+            WHERE h.hour = $1 AND ($2::text IS NULL OR h.event_type = $2) AND s.state = 'loaded'
+            ORDER BY s.segment_id
+            """, [.time(hour_ms), .optional(type)]
+        ).rows.map(Self.segment)
+    }
+
+    /// All loaded segments of objects.
+    package static func segments(objects: [Int64], _ connection: Connection) throws -> [Segment] {
+        try connection.query(
+            """
+            SELECT s.segment_id, o.object_id, o.object_key, w.writer, s.seq
+            FROM nadi_store.segment AS s JOIN nadi_store.object AS o USING (object_id)
+            JOIN nadi_store.writer AS w USING (writer_id)
+            WHERE o.object_id = ANY ($1::bigint[]) AND s.state = 'loaded' ORDER BY s.segment_id
+            """, [.integers(objects)]
+        ).rows.map(Self.segment)
+    }
+
+    private static func segment(_ row: QueryResult.Row) -> Segment {
+        Segment(
+            id: row.integer(0), object: row.integer(1), key: row.text(2), writer: row.text(3), seq: Int(row.integer(4)))
+    }
+
+    /// Reads objects one after the other and hands out each with the places of the wanted segments in its manifest.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/closedHour`` for an object that is gone or no longer holds a
+    ///   segment; `ObjectError`, `StorageError`.
+    package static func read(
+        _ segments: [Segment], store: any ObjectStore,
+        _ body: (_ object: ObjectReader, _ places: [Int], _ segments: [Segment]) async throws -> Void
+    ) async throws {
+        let byObject = Dictionary(grouping: segments) { $0.key }
+        for (key, wanted) in byObject.sorted(by: { $0.key < $1.key }) {
+            let bytes: [UInt8]
+            do {
+                bytes = try await store.get(key)
+            } catch let error as StorageError where error.kind == .notFound {
+                throw LoadError(
+                    .closedHour, "object \(key) is gone from the bucket, so that this hour is closed",
+                    remedy: "Restore the object; until then the hour keeps the rows it has")
+            }
+            let reader = try ObjectReader(bytes)
+            var places: [LoadBatch.Place: Int] = [:]
+            for (index, segment) in reader.manifest.segments.enumerated() where places[LoadBatch.Place(segment)] == nil {
+                places[LoadBatch.Place(segment)] = index
+            }
+            var ordered: [(Int, Segment)] = []
+            for segment in wanted {
+                guard let place = places[LoadBatch.Place(writer: segment.writer, seq: segment.seq)] else {
+                    throw LoadError(
+                        .closedHour, "object \(key) no longer holds segment \(segment.writer)-\(segment.seq)",
+                        remedy: "Restore the object as it was")
+                }
+                ordered.append((place, segment))
+            }
+            ordered.sort { $0.0 < $1.0 }
+            try await body(reader, ordered.map(\.0), ordered.map(\.1))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+internal import DurableIO
+internal import EventSegments
+internal import RecordBatches
+internal import TableStorage
+
+/// Replaces an hour's rows by newly derived ones under the hour's and the day's exclusive locks.
+struct HourSwap {
+    let hour_ms: Int64
+    /// The hour's segments in the ledger when it was read, ascending.
+    let expected: [Int64]
+    let aggregates: Aggregates
+    /// `segment_id` by place in the aggregates' segments.
+    let segments: [Int64]
+    let retention: Retention
+    let caps: LoadSettings.Caps
+
+    /// Swaps; returns true.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` if the hour's segments changed since they were read.
+    func run(_ connection: Connection) throws -> Bool {
+        let admitted = try Admission(caps).admit(aggregates, connection)
+        try connection.execute(MergeStatements.createStages)
+        let now = LoadClock.now_ms()
+        if hour_ms >= retention.firstMinuteDay(now_ms: now) {
+            try retention.ensurePartitions(of: "request_minute", days_ms: [LoadClock.day(hour_ms)], connection)
+            try retention.ensurePartitions(of: "resource_minute", days_ms: [LoadClock.day(hour_ms)], connection)
+        }
+        return try connection.transaction {
+            try HourLocks.take(hour_ms, connection)
+            guard try HourSources.segments(hour_ms: hour_ms, connection).map(\.id) == expected else {
+                throw LoadError(.overtaken, "the hour's segments changed while they were read")
+            }
+            let hour = SQLValue.time(hour_ms)
+            for table in ["request_minute", "resource_minute"] {
+                try connection.query(
+                    "DELETE FROM nadi_store.\(table) WHERE minute >= $1 AND minute < $1 + interval '1 hour'", [hour])
+            }
+            for table in ["request_hour", "feature_hour", "score_hour", "resource_hour"] {
+                try connection.query("DELETE FROM nadi_store.\(table) WHERE hour = $1", [hour])
+            }
+            try Staging(
+                connection: connection, batch: admitted,
+                firstMinute_s: retention.firstMinuteDay(now_ms: now) / 1000
+            ).merge(withDays: false)
+            for table in ["request", "feature", "score"] {
+                try connection.query(
+                    "SELECT nadi_store.derive_\(table)_day($1)", [.time(LoadClock.day(hour_ms))])
+            }
+            try replaceLedger(connection)
+            try replaceDeployments(admitted, connection)
+            try connection.query(
+                """
+                INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
+                SELECT o.model_id, $1, 1, 1 FROM nadi_store.outcome AS o
+                WHERE o.event_type = 'outcome' AND o.name = 'label' AND (o.joined_hour = $1 OR o.prediction_hour = $1)
+                GROUP BY o.model_id ORDER BY 1
+                ON CONFLICT (model_id, hour) DO UPDATE SET marks = d.marks + 1, waiting = d.waiting + 1
+                """, [hour])
+            return true
+        }
+    }
+
+    /// Lines per type of the hour, and what was rejected, as they are now.
+    private func replaceLedger(_ connection: Connection) throws {
+        try connection.query(
+            "DELETE FROM nadi_store.segment_hour WHERE hour = $1 AND segment_id = ANY ($2::bigint[])",
+            [.time(hour_ms), .integers(segments)])
+        try connection.query(
+            "DELETE FROM nadi_store.segment_reject WHERE segment_id = ANY ($1::bigint[])", [.integers(segments)])
+        var hours: [(Int64, String, Int64)] = []
+        var rejects: [(Int64, String, Int64)] = []
+        for (result, segment) in zip(aggregates.segments, segments) {
+            for (key, lines) in result.hours where key.hour_s * 1000 == hour_ms && lines > 0 {
+                hours.append((segment, key.type.rawValue, lines))
+            }
+            for (reason, lines) in result.rejects where lines > 0 { rejects.append((segment, reason.rawValue, lines)) }
+        }
+        try connection.query(
+            """
+            INSERT INTO nadi_store.segment_hour (segment_id, hour, event_type, lines)
+            SELECT s, $1, t, n FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS u (s, t, n)
+            """,
+            [.time(hour_ms), .integers(hours.map(\.0)), .texts(hours.map(\.1)), .integers(hours.map(\.2))])
+        try connection.query(
+            """
+            INSERT INTO nadi_store.segment_reject (segment_id, reason, lines)
+            SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])
+            """, [.integers(rejects.map(\.0)), .texts(rejects.map(\.1)), .integers(rejects.map(\.2))])
+        try connection.query(
+            """
+            UPDATE nadi_store.segment AS s
+            SET rejected_lines = u.rejected, loaded_lines = s.lines - u.rejected,
+                mapping_sha256 = decode(nullif(u.mapping, ''), 'hex')
+            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, rejected, mapping)
+            WHERE s.segment_id = u.id
+            """,
+            [
+                .integers(segments), .integers(aggregates.segments.map(\.rejectedLines)),
+                .texts(aggregates.segments.map { $0.mappingSHA256.map { hex($0) } ?? "" }),
+            ])
+    }
+
+    private func replaceDeployments(_ admitted: AdmittedAggregates, _ connection: Connection) throws {
+        let rows = admitted.rows.deployments.filter { LoadClock.hour($0.time_ms) == hour_ms }
+        try connection.query(
+            """
+            DELETE FROM nadi_store.deployment WHERE segment_id = ANY ($1::bigint[])
+              AND deployed_at >= $2 AND deployed_at < $2 + interval '1 hour'
+            """, [.integers(segments), .time(hour_ms)])
+        try BatchCommit.copyDeployments(rows, admitted, segments, connection)
+    }
+}
