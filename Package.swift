@@ -81,7 +81,8 @@ let package = Package(
         .executableTarget(
             name: "nadi",
             dependencies: [
-                "ObjectStorage", "ServiceSupport", "TableLoading", "TableStorage",
+                "DurableIO", "EventModel", "ObjectStorage", "RecordBatches", "ServiceSupport", "TableLoading",
+                "TableStorage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

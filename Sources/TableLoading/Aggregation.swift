@@ -1,8 +1,55 @@
+internal import EventSegments
 package import RecordBatches
+internal import Synchronization
 
-/// Joins the configuration to the aggregation of objects.
+/// Joins the loader's settings to the aggregation of objects.
 package enum Aggregation {
+    /// What aggregates objects: a pool of aggregators, one for each object that is being parsed at the same time.
     package static func make(settings: LoadSettings, mappings: [Mapping]) -> AggregateObject {
-        { _, _, _ in Aggregates() }
+        let pool = AggregatorPool(mappings)
+        return { reader, segments, hours in
+            let configuration = AggregationConfiguration(slices: settings.sliceTags, hours: hours)
+            return try pool.with(configuration) { aggregator in
+                let wanted = Set(segments)
+                var place = -1
+                return try aggregator.aggregate(reader) { _ in
+                    place += 1
+                    return wanted.contains(place)
+                }
+            }
+        }
+    }
+}
+
+/// Keeps aggregators for reuse; each is used by one thread at a time.
+private final class AggregatorPool: Sendable {
+    /// Crosses threads only through the mutex.
+    private struct Idle: @unchecked Sendable {
+        var aggregators: [EventAggregator] = []
+    }
+
+    private let mappings: [Mapping]
+    private let idle = Mutex(Idle())
+
+    init(_ mappings: [Mapping]) { self.mappings = mappings }
+
+    func with<Result>(
+        _ configuration: AggregationConfiguration, _ body: (EventAggregator) throws -> Result
+    ) throws -> Result {
+        let kept = idle.withLock { idle -> Idle in
+            guard let place = idle.aggregators.firstIndex(where: { $0.configuration == configuration }) else {
+                return Idle()
+            }
+            return Idle(aggregators: [idle.aggregators.remove(at: place)])
+        }
+        let aggregator = kept.aggregators.first ?? EventAggregator(configuration, mappings: mappings)
+        defer {
+            // Those of single hours come and go with their hours.
+            if configuration.hours == nil {
+                let back = Idle(aggregators: [aggregator])
+                idle.withLock { $0.aggregators += back.aggregators }
+            }
+        }
+        return try body(aggregator)
     }
 }

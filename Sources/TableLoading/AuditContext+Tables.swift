@@ -156,7 +156,7 @@ extension AuditContext {
             SELECT to_char(day AT TIME ZONE 'UTC', 'YYYY-MM-DD'), m.model_name, s.slice_key || '=' || s.slice_value,
                    sum(coalesce(h.n, 0))::bigint, sum(coalesce(d.n, 0))::bigint
             FROM (SELECT \(keys), date_trunc('day', hour, 'UTC') AS day, sum(\(sum)) AS n
-                  FROM nadi_store.\(table)_hour GROUP BY \(keys), 2 + \(keys.split(separator: ",").count - 1)) AS h
+                  FROM nadi_store.\(table)_hour GROUP BY \(keys), date_trunc('day', hour, 'UTC')) AS h
             FULL JOIN (SELECT \(keys), day, \(sum) AS n FROM nadi_store.\(table)_day) AS d USING (\(keys), day)
             JOIN nadi_store.series AS s USING (series_id) JOIN nadi_store.model AS m USING (model_id)
             WHERE coalesce(h.n, 0) <> coalesce(d.n, 0) GROUP BY 1, 2, 3
@@ -218,7 +218,10 @@ extension AuditContext {
     /// Resource and deployment lines against their rows.
     func others(_ report: inout AuditReport) throws {
         let resources = try connection.query(
-            "SELECT coalesce(sum(count), 0)::bigint FROM nadi_store.resource_hour WHERE measure = 'samples'")[0]
+            """
+            SELECT coalesce(sum(count), 0)::bigint FROM nadi_store.resource_hour JOIN nadi_store.resource
+            USING (resource_id) WHERE measure = 'samples' AND device = ''
+            """)[0]
         balance(
             "resources", ("lines (ledger)", try lines(of: "resource")), ("samples (resource_hour)", resources.integer(0)),
             &report)
@@ -229,7 +232,8 @@ extension AuditContext {
             FROM (SELECT hour, sum(lines)::bigint AS lines FROM nadi_store.segment_hour
                   WHERE event_type = 'resource' GROUP BY hour) AS l
             FULL JOIN (SELECT hour, sum(count)::bigint AS lines FROM nadi_store.resource_hour
-                       WHERE measure = 'samples' GROUP BY hour) AS t USING (hour)
+                       JOIN nadi_store.resource USING (resource_id)
+                       WHERE measure = 'samples' AND device = '' GROUP BY hour) AS t USING (hour)
             WHERE coalesce(l.lines, 0) <> coalesce(t.lines, 0)
             """, &report
         ) { row in

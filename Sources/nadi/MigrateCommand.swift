@@ -1,4 +1,5 @@
 import ArgumentParser
+import TableLoading
 import TableStorage
 
 /// `nadi migrate`

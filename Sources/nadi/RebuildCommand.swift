@@ -1,0 +1,74 @@
+import ArgumentParser
+import EventModel
+import ObjectStorage
+import RecordBatches
+import ServiceSupport
+import TableLoading
+
+/// `nadi rebuild`
+struct RebuildCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rebuild",
+        abstract: "Derives hours again from the bucket and swaps them in, one at a time.",
+        discussion: """
+            For a changed mapping, changed slices, or rows that were altered. Loading goes on meanwhile. An interrupted \
+            rebuild with the same arguments goes on where it stopped. Hours of which an object is gone are left as they \
+            are and named; then the exit status is 1.
+            """)
+
+    @OptionGroup var shared: SharedOptions
+
+    @Option(help: "First hour, RFC 3339, such as 2026-11-23T10:00:00Z.")
+    var from: String?
+
+    @Option(help: "The hour to stop before, RFC 3339.")
+    var to: String?
+
+    @Option(parsing: .upToNextOption, help: "Keys of objects: all hours that they had and have now.")
+    var objects: [String] = []
+
+    @Option(help: "The name of a mapping: all hours of the objects it was applied to.")
+    var mapping: String?
+
+    func validate() throws {
+        let scopes = [from != nil || to != nil, !objects.isEmpty, mapping != nil].count { $0 }
+        if scopes != 1 { throw ValidationError("Say one of --from and --to, --objects, or --mapping") }
+        if (from == nil) != (to == nil) { throw ValidationError("--from and --to go together") }
+        for time in [from, to] {
+            if let time, Timestamp.parse(time) == nil {
+                throw ValidationError("'\(time)' is no time such as 2026-11-23T10:00:00Z")
+            }
+        }
+    }
+
+    func run() async throws {
+        let configuration = try shared.configuration()
+        let outcome: Rebuild.Report
+        do {
+            let mappings = try MappingConfiguration.mappings(configuration.root)
+            try shared.requireSchema(configuration)
+            let progress = Progress()
+            let loader = Loader(
+                store: try configuration.store.makeStore(), connectionString: configuration.database,
+                settings: configuration.settings, formats: Set(mappings.map(\.name)),
+                aggregate: Aggregation.make(settings: configuration.settings, mappings: mappings),
+                progress: { text in progress.update(text) })
+            outcome = try await Rebuild(loader).run(try scope())
+            progress.finish()
+        } catch {
+            throw report(error)
+        }
+        for closed in outcome.closed {
+            StandardError.write("nadi: hour \(LoadClock.hourText(closed.hour_ms)) UTC: \(closed.reason)\n")
+        }
+        print("rebuilt \(outcome.hours) hours")
+        if !outcome.closed.isEmpty { throw ExitCode(1) }
+    }
+
+    private func scope() throws -> Rebuild.Scope {
+        if let mapping { return .mapping(mapping) }
+        if !objects.isEmpty { return .objects(objects) }
+        let begin = Timestamp.parse(from ?? "") ?? 0
+        return .hours(from_ms: begin, to_ms: Timestamp.parse(to ?? "") ?? 0)
+    }
+}
