@@ -136,7 +136,7 @@ struct LoadCommand: AsyncParsableCommand {
     private func showDryRun(
         _ configuration: LoaderConfiguration, _ aggregate: @escaping AggregateObject
     ) async throws {
-        let dryRun = DryRun(aggregate: aggregate)
+        let preview = LoadPreview(aggregate: aggregate)
         var failed = false
         for item in items {
             do {
@@ -147,7 +147,7 @@ struct LoadCommand: AsyncParsableCommand {
                     bytes = try await configuration.store.makeStore().get(item)
                 }
                 print(
-                    try dryRun.describe(bytes, name: item, format: format, sealed_ms: LoadClock.now_ms()),
+                    try preview.describe(bytes, name: item, format: format, sealed_ms: LoadClock.now_ms()),
                     terminator: "")
             } catch {
                 failed = true

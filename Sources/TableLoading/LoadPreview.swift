@@ -3,7 +3,7 @@ internal import EventSegments
 internal import RecordBatches
 
 /// What loading an object or a log file would count and reject, and why, without a database.
-package struct DryRun: Sendable {
+package struct LoadPreview: Sendable {
     let aggregate: AggregateObject
 
     package init(aggregate: @escaping AggregateObject) { self.aggregate = aggregate }
