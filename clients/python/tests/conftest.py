@@ -49,14 +49,19 @@ class Segment:
 
 
 class Spool:
+    """What a spool holds now; a writer may be at work in it."""
+
     def __init__(self, directory: pathlib.Path) -> None:
-        self.segments = sorted(
-            (Segment(p) for p in directory.iterdir() if p.suffix in (".jsonl", ".open")),
-            key=lambda s: (s.writer, s.seq),
-        )
-        self.locks = sorted(directory.glob("*.lock"))
-        names = {p.name for p in directory.iterdir()}
-        assert names == {s.path.name for s in self.segments} | {p.name for p in self.locks}, "strange files"
+        while True:
+            paths = sorted(directory.iterdir())
+            try:
+                segments = [Segment(path) for path in paths if path.suffix in (".jsonl", ".open")]
+                break
+            except FileNotFoundError:  # sealed between the listing and the reading
+                continue
+        self.segments = sorted(segments, key=lambda segment: (segment.writer, segment.seq))
+        self.locks = [path for path in paths if path.suffix == ".lock"]
+        assert len(paths) == len(self.segments) + len(self.locks), f"strange files among {paths}"
 
     def events(self, *types: str) -> List[Dict[str, Any]]:
         found = [event for segment in self.segments for event in segment.events]

@@ -123,7 +123,7 @@ def test_threads(spool):
 
 def test_a_full_buffer_drops_and_counts(spool, monkeypatch):
     writer = nadi.EventWriter(spool, service="s", buffer_events=10)
-    with writer._io:  # a stalled disk
+    with writer._pump._io:  # a stalled disk
         begin = time.monotonic()
         for _ in range(25):
             writer.prediction("iris", "1")
@@ -138,7 +138,7 @@ def test_a_full_buffer_drops_and_counts(spool, monkeypatch):
 
 def test_flush_gives_up_on_a_stalled_disk(spool):
     writer = nadi.EventWriter(spool, service="s")
-    with writer._io:
+    with writer._pump._io:
         writer.prediction("iris", "1")
         begin = time.monotonic()
         assert not writer.flush(timeout=0.1)
@@ -172,8 +172,8 @@ def test_a_wiped_spool_makes_a_new_writer(spool, what):
     assert [e["id"] for e in Spool(spool).events()] == [first, second]
     writer.close()
     read = Spool(spool)
-    assert check_closed_writer(read.of(writer._files.name))["written"] == 3
-    assert read.writers() == [writer._files.name] and len(read.locks) == (1 if what == "open" else 0)
+    assert check_closed_writer(read.of(writer._pump._files.name))["written"] == 3
+    assert read.writers() == [writer._pump._files.name] and len(read.locks) == (1 if what == "open" else 0)
 
 
 def test_without_its_lock_file_a_writer_ends_in_order_and_a_new_one_begins(spool):
