@@ -6,7 +6,7 @@ import PackageDescription
 let package = Package(
     name: "nadi",
     products: [
-        .library(name: "EventWriting", targets: ["EventWriting"]),
+        .library(name: "EventWriting", targets: ["EventModel", "EventWriting"]),
         .executable(name: "nadi-shipper", targets: ["nadi-shipper"]),
         .executable(name: "nadi", targets: ["nadi"]),
     ],

@@ -9,8 +9,9 @@ public import EventModel
 ///     log.close()
 ///
 /// Any thread may call any method. `append` copies the event's line into memory and returns, in under a microsecond;
-/// a thread of the writer's own hands it to the kernel within 100 ms, and at once on ``flush()``. From then on no crash
-/// of the process loses it; from the sealing of its segment (by default after 20 s at the latest) no power cut either.
+/// a thread of the writer's own hands it to the kernel within 100 ms, and at once on ``flush()`` (both wait for a disk
+/// that hangs, or that takes its time to synchronise a segment being sealed). From then on no crash of the process loses
+/// it; from the sealing of its segment (by default after 20 s at the latest) no power cut either.
 ///
 /// A forked child becomes a writer of its own when it first logs. A process that ends without ``close()`` loses what
 /// was appended in its last 100 ms, and its counts are a lower bound in the audit.

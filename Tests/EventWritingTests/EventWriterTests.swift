@@ -77,6 +77,12 @@ struct EventWriterTests {
         usleep(5_600_000)
         let id = try #require(log.append(event))
         #expect(try eventually(0.5) { try spool.ids().contains(id.description) })
+
+        // A drop wakes it too: the lock file tells of it.
+        usleep(5_600_000)
+        #expect(log.append(.prediction(model: "", version: "1")) == nil)
+        let lock = try #require(spool.lockFiles.first)
+        #expect(try eventually(3) { try LockRecord(spool.bytes(lock))?.counts.dropped.invalid == 1 })
         #expect(log.close())
     }
 

@@ -122,6 +122,11 @@ final class WriterCore: @unchecked Sendable {
     func drop(_ reason: WritableKeyPath<DropCounts, Int>) {
         lock.lock()
         dropped[keyPath: reason] += 1
+        if isSleeping {
+            // The lock file must tell of it within a second.
+            isSleeping = false
+            wake.signal()
+        }
         lock.unlock()
     }
 
