@@ -16,7 +16,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--endpoint", required=True)
 parser.add_argument("--bucket", required=True)
 parser.add_argument("--prefix", default="")
-parser.add_argument("--postgres", required=True, help="URI; the credentials for S3 come from AWS_... variables")
+parser.add_argument("--postgres", required=True, help="URI of a reader; the credentials for S3 come from AWS_... variables")
 arguments = parser.parse_args()
 
 scratch = tempfile.TemporaryDirectory()
@@ -61,8 +61,8 @@ WHERE value IS NOT NULL GROUP BY ALL;
 
 
 def postgres(query):
-    """The rows of a query, as the role of dashboards."""
-    command = f"SET TIME ZONE 'UTC'; SET ROLE nadi_reader; COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER)"
+    """The rows of a query."""
+    command = f"SET TIME ZONE 'UTC'; COPY ({query}) TO STDOUT WITH (FORMAT csv, HEADER)"
     path = pathlib.Path(scratch.name) / "answer.csv"
     with path.open("wb") as file:
         subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", arguments.postgres, "-c", command], check=True, stdout=file)

@@ -6,7 +6,6 @@
 \pset linestyle unicode
 \pset border 1
 SET TIME ZONE 'UTC';
-SET ROLE nadi_reader;
 
 \echo
 \echo '-- Complete until'
