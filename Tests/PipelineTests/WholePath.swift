@@ -1,0 +1,153 @@
+import DurableIO
+import Glibc
+import TableStorage
+import TestSupport
+
+/// A path of a test's own: a spool, a prefix of the bucket, a database, and the built programs between them.
+final class WholePath: Sendable {
+    let scratch: ScratchFolder
+    let host: String
+    let prefix: String
+    /// The store's endpoint and keys.
+    let store: TestServers.S3
+    /// The database's URI, as its owner.
+    let postgres: String
+    private let database: TestDatabase?
+
+    /// Uses the servers of the whole run where none are given; makes and migrates the database.
+    init(store: TestServers.S3? = nil, postgres: String? = nil) throws {
+        guard let store = store ?? TestServers.s3 else { throw PathError("there is no S3 server: use Tests/run") }
+        self.store = store
+        scratch = try ScratchFolder()
+        host = TestServers.randomName("host")
+        prefix = TestServers.randomName("path")
+        if let postgres {
+            database = nil
+            self.postgres = postgres
+        } else {
+            let made = try TestDatabase(migrated: postgres != nil)
+            database = made
+            self.postgres = made.uri
+        }
+        for folder in ["spool", "state"] { mkdir(scratch[folder], 0o755) }
+        try write("shipper.yaml", shipperConfiguration)
+        try write("loader.yaml", loaderConfiguration)
+        guard try run("nadi", "migrate").status == 0 else { throw PathError("nadi migrate failed") }
+    }
+
+    /// The spool's folder.
+    var spool: String { scratch["spool"] }
+
+    private var shipperConfiguration: String {
+        """
+        host: \(host)
+        spool: [\(spool)]
+        state: \(scratch["state"])
+        store:
+          url: s3://\(store.bucket)/\(prefix)
+          region: us-east-1
+          endpoint: \(store.endpoint)
+        bundle: {size: 256KiB, age: 300ms}
+        poll: 100ms
+        dead_after: 2s
+        report_every: 1s
+        retry: {first: 50ms, longest: 1s}
+        admin: off
+        log_level: info
+
+        """
+    }
+
+    private var loaderConfiguration: String {
+        """
+        TO BE SET
+        """
+    }
+
+    private func write(_ name: String, _ text: String) throws {
+        try DurableFile.replace(path: scratch[name], bytes: Array(text.utf8))
+    }
+
+    // MARK: Programs
+
+    private static let binaries = TestServers.variable("NADI_TEST_BINARIES") ?? ".build/debug"
+
+    private var environment: [String: String] {
+        ["AWS_ACCESS_KEY_ID": store.accessKey, "AWS_SECRET_ACCESS_KEY": store.secretKey]
+    }
+
+    /// Starts a program with its configuration; its output goes to `<program>.log` in the scratch folder.
+    func start(_ program: String, _ arguments: String...) throws -> ChildProcess {
+        let configuration = scratch[program == "nadi" ? "loader.yaml" : "shipper.yaml"]
+        return try ChildProcess(
+            "\(Self.binaries)/\(program)", arguments + ["--config", configuration], environment: environment,
+            output: scratch["\(program).log"])
+    }
+
+    /// Runs a program to its end: its exit status and what all runs of it have said so far.
+    @discardableResult
+    func run(_ program: String, _ arguments: String...) throws -> (status: Int32, log: String) {
+        let configuration = scratch[program == "nadi" ? "loader.yaml" : "shipper.yaml"]
+        let child = try ChildProcess(
+            "\(Self.binaries)/\(program)", arguments + ["--config", configuration], environment: environment,
+            output: scratch["\(program).log"])
+        let status = child.wait()
+        return (status, log(program))
+    }
+
+    /// What a program has said so far.
+    func log(_ program: String) -> String {
+        let bytes = (try? DurableFile.read(path: scratch["\(program).log"], limit: 16 << 20)) ?? []
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    // MARK: What came of it
+
+    /// Ids of the events in the bucket, as often as they are there: read by botocore and zstd, not by Nadi.
+    func idsInBucket(_ type: String = "prediction") throws -> [String] {
+        guard let python = TestServers.python else { throw PathError("NADI_TEST_PYTHON is not set: use Tests/run") }
+        let script = DurableFile.folder(of: #filePath) + "/ids_in_bucket.py"
+        let output = scratch[TestServers.randomName("ids")]
+        let child = try ChildProcess(
+            python, [script, store.endpoint, store.bucket, prefix, type], environment: environment, output: output)
+        let status = child.wait()
+        let text = String(decoding: try DurableFile.read(path: output, limit: 64 << 20), as: UTF8.self)
+        guard status == 0 else { throw PathError("ids_in_bucket.py: \(text)") }
+        return text.split(separator: "\n").map(String.init)
+    }
+
+    /// One number of the database.
+    func number(_ sql: String) throws -> Int64 {
+        let text = try Connection(postgres).query(sql).rows.first?.first
+        guard let text, let number = Int64("\(text)") else { return 0 }
+        return number
+    }
+
+    /// Predictions that the tables count.
+    func countedPredictions() throws -> Int64 {
+        try number(
+            """
+            SELECT coalesce(sum(r.predictions), 0)::bigint FROM nadi_store.request_hour r
+            JOIN nadi_store.series s USING (series_id) WHERE s.slice_key = 'all'
+            """)
+    }
+
+    /// Files in the spool.
+    func spoolFiles() throws -> [String] { try DurableFile.list(spool).map(\.name) }
+
+    /// Waits until the condition holds; false after the time.
+    func wait(seconds: Int, until condition: () throws -> Bool) async throws -> Bool {
+        for _ in 0..<(seconds * 10) {
+            if try condition() { return true }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return try condition()
+    }
+}
+
+/// Why a path could not be made or asked.
+struct PathError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
