@@ -1,5 +1,4 @@
 import DurableIO
-import Glibc
 import TableStorage
 import TestSupport
 
@@ -14,8 +13,9 @@ final class WholePath: Sendable {
     let postgres: String
     private let database: TestDatabase?
 
-    /// Uses the servers of the whole run where none are given; makes and migrates the database.
-    init(store: TestServers.S3? = nil, postgres: String? = nil) throws {
+    /// Uses the servers of the whole run where none are given; makes and migrates the database. Everything is quick, unless
+    /// the programs' defaults are asked for.
+    init(store: TestServers.S3? = nil, postgres: String? = nil, defaults: Bool = false) throws {
         guard let store = store ?? TestServers.s3 else { throw PathError("there is no S3 server: use Tests/run") }
         self.store = store
         scratch = try ScratchFolder()
@@ -25,13 +25,13 @@ final class WholePath: Sendable {
             database = nil
             self.postgres = postgres
         } else {
-            let made = try TestDatabase(migrated: postgres != nil)
+            let made = try TestDatabase(migrated: false)
             database = made
             self.postgres = made.uri
         }
-        for folder in ["spool", "state"] { mkdir(scratch[folder], 0o755) }
-        try write("shipper.yaml", shipperConfiguration)
-        try write("loader.yaml", loaderConfiguration)
+        for folder in ["spool", "state"] { try DurableFile.makeDirectory(scratch[folder]) }
+        try write("shipper.yaml", shipperConfiguration + (defaults ? "" : Self.quickShipper))
+        try write("loader.yaml", loaderConfiguration + (defaults ? "" : Self.quickLoader))
         guard try run("nadi", "migrate").status == 0 else { throw PathError("nadi migrate failed") }
     }
 
@@ -47,16 +47,19 @@ final class WholePath: Sendable {
           url: s3://\(store.bucket)/\(prefix)
           region: us-east-1
           endpoint: \(store.endpoint)
+        admin: off
+
+        """
+    }
+
+    private static let quickShipper = """
         bundle: {size: 256KiB, age: 300ms}
         poll: 100ms
         dead_after: 2s
         report_every: 1s
         retry: {first: 50ms, longest: 1s}
-        admin: off
-        log_level: info
 
         """
-    }
 
     private var loaderConfiguration: String {
         """
@@ -118,9 +121,7 @@ final class WholePath: Sendable {
 
     /// One number of the database.
     func number(_ sql: String) throws -> Int64 {
-        let text = try Connection(postgres).query(sql).rows.first?.first
-        guard let text, let number = Int64("\(text)") else { return 0 }
-        return number
+        try Connection(postgres).query(sql).first?.optionalInteger(0) ?? 0
     }
 
     /// Predictions that the tables count.

@@ -16,8 +16,11 @@ package final class ChildProcess: @unchecked Sendable {
     package let processID: Int32
     private var status: Int32?
 
-    /// Starts a program found by its path or in PATH; its output goes to `output`, or nowhere.
-    package init(_ program: String, _ arguments: [String], output: String? = nil) throws {
+    /// Starts a program found by its path or in PATH, with PATH, HOME, TMPDIR and `environment`; its output is appended to
+    /// the file `output`, or goes nowhere.
+    package init(
+        _ program: String, _ arguments: [String], environment added: [String: String] = [:], output: String? = nil
+    ) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -30,7 +33,7 @@ package final class ChildProcess: @unchecked Sendable {
         var number: pid_t = 0
         let environment = ["PATH", "HOME", "TMPDIR"].compactMap { name in
             TestServers.variable(name).map { "\(name)=\($0)" }
-        }
+        } + added.map { "\($0.key)=\($0.value)" }
         var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
         variables.append(nil)
         defer { for variable in variables { free(variable) } }
@@ -44,6 +47,11 @@ package final class ChildProcess: @unchecked Sendable {
             kill(processID, SIGKILL)
             waitpid(processID, nil, 0)
         }
+    }
+
+    /// Sends a signal, for example `SIGTERM`; nothing once its end was awaited.
+    package func send(_ signal: Int32) {
+        if status == nil { kill(processID, signal) }
     }
 
     /// Waits for its end: the exit status, or 128 and the signal's number.
