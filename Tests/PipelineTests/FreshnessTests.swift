@@ -9,7 +9,7 @@ struct FreshnessTests {
     /// With the defaults of writer, shipper and timer (20 s, 20 s, and 15 s after the loader's last run ended), canaries are
     /// counted within 90 seconds each.
     @Test(.timeLimit(.minutes(5))) func canariesWithDefaults() async throws {
-        let path = try WholePath(defaults: true)
+        let path = try await WholePath(defaults: true)
         var configuration = EventWriter.Configuration(directory: path.spool, service: "canary")
         configuration.host = path.host
         let writer = try EventWriter(configuration)
@@ -25,7 +25,7 @@ struct FreshnessTests {
                 written.append(clock.now)
             }
             if clock.now >= nextRun {
-                let load = try path.run("nadi", "load")
+                let load = try await path.run("nadi", "load")
                 #expect(load.status == 0, "\(load.log)")
                 nextRun = clock.now + .seconds(15)
                 // Events are counted in the order in which they were written.
@@ -39,6 +39,6 @@ struct FreshnessTests {
         #expect(p99 < .seconds(90), "p99 \(p99)")
         writer.close()
         shipper.send(SIGTERM)
-        #expect(shipper.wait() == 0)
+        #expect(try await shipper.end() == 0)
     }
 }

@@ -1,4 +1,5 @@
 import DurableIO
+import EventModel
 import EventWriting
 import Glibc
 import TestSupport
@@ -29,7 +30,7 @@ struct KillTests {
     }
 
     @Test(.timeLimit(.minutes(3))) func killedShipper() async throws {
-        let path = try WholePath()
+        let path = try await WholePath()
         var random = SeededGenerator(seed: 11)
         let ids = try write(20_000, to: path)
         #expect(ids.count == 20_000)
@@ -38,37 +39,37 @@ struct KillTests {
             let shipper = try path.start("nadi-shipper", "run")
             try await Task.sleep(for: .milliseconds(Int.random(in: 20...700, using: &random)))
             shipper.send(SIGKILL)
-            _ = shipper.wait()
+            _ = try await shipper.end()
             kills += 1
         }
         let shipper = try path.start("nadi-shipper", "run")
         #expect(try await path.wait(seconds: 60) { try path.spoolFiles().isEmpty }, "\(path.log("nadi-shipper"))")
         shipper.send(SIGTERM)
-        #expect(shipper.wait() == 0)
-        try judge(path, ids, isExactInBucket: false)
+        #expect(try await shipper.end() == 0)
+        try await judge(path, ids, isExactInBucket: false)
     }
 
     @Test(.timeLimit(.minutes(3))) func killedLoader() async throws {
-        let path = try WholePath()
+        let path = try await WholePath()
         var random = SeededGenerator(seed: 12)
         let ids = try write(20_000, to: path)
         let shipper = try path.start("nadi-shipper", "run")
         #expect(try await path.wait(seconds: 60) { try path.spoolFiles().isEmpty }, "\(path.log("nadi-shipper"))")
         shipper.send(SIGTERM)
-        #expect(shipper.wait() == 0)
+        #expect(try await shipper.end() == 0)
         for _ in 0..<12 {
             let loader = try path.start("nadi", "load")
             try await Task.sleep(for: .milliseconds(Int.random(in: 20...600, using: &random)))
             loader.send(SIGKILL)
-            _ = loader.wait()
+            _ = try await loader.end()
         }
         // What a killed loader had claimed is free again once its lease has run out.
-        try await Task.sleep(for: .seconds(3))
-        try judge(path, ids, isExactInBucket: true)
+        try await Task.sleep(for: .seconds(WholePath.leaseSeconds + 1))
+        try await judge(path, ids, isExactInBucket: true)
     }
 
     @Test(.timeLimit(.minutes(3))) func killedWriters() async throws {
-        let path = try WholePath()
+        let path = try await WholePath()
         guard let python = TestServers.python else { throw PathError("NADI_TEST_PYTHON is not set") }
         let shipper = try path.start("nadi-shipper", "run")
         var flushed: Set<String> = []
@@ -78,7 +79,7 @@ struct KillTests {
                 python, [DurableFile.folder(of: #filePath) + "/writer_to_kill.py", path.spool, path.host], output: output)
             try await Task.sleep(for: .milliseconds(900 + 170 * round))
             writer.send(SIGKILL)
-            _ = writer.wait()
+            _ = try await writer.end()
             let text = String(decoding: try DurableFile.read(path: output), as: UTF8.self)
             // The last line may be torn; then its id is a shorter one.
             flushed.formUnion(text.split(separator: "\n").map(String.init).filter { $0.utf8.count == 36 })
@@ -87,28 +88,28 @@ struct KillTests {
         // Two seconds after its last write a dead writer's segment is adopted.
         #expect(try await path.wait(seconds: 60) { try path.spoolFiles().isEmpty }, "\(path.log("nadi-shipper"))")
         shipper.send(SIGTERM)
-        #expect(shipper.wait() == 0)
-        let stored = try path.idsInBucket()
+        #expect(try await shipper.end() == 0)
+        let stored = try await path.idsInBucket()
         #expect(Set(stored).isSuperset(of: flushed))
         #expect(Set(stored).count == stored.count)
-        let load = try path.run("nadi", "load")
+        let load = try await path.run("nadi", "load")
         #expect(load.status == 0, "\(load.log)")
         #expect(try path.countedPredictions() == Int64(stored.count))
         // What the killed writers lost is named as a lower bound, not as a fault.
-        let audit = try path.run("nadi", "audit")
+        let audit = try await path.run("nadi", "audit")
         #expect(audit.status == 0, "\(audit.log)")
     }
 
     /// All ids are in the bucket and counted once, and the audit finds nothing.
-    private func judge(_ path: WholePath, _ ids: Set<String>, isExactInBucket: Bool) throws {
-        let stored = try path.idsInBucket()
+    private func judge(_ path: WholePath, _ ids: Set<String>, isExactInBucket: Bool) async throws {
+        let stored = try await path.idsInBucket()
         #expect(Set(stored) == ids)
         // A shipper killed between PUT and removal may store a segment twice; the ledger counts it once.
         if isExactInBucket { #expect(stored.count == ids.count) }
-        let load = try path.run("nadi", "load")
+        let load = try await path.run("nadi", "load")
         #expect(load.status == 0, "\(load.log)")
         #expect(try path.countedPredictions() == Int64(ids.count))
-        let audit = try path.run("nadi", "audit")
+        let audit = try await path.run("nadi", "audit")
         #expect(audit.status == 0, "\(audit.log)")
     }
 }

@@ -15,7 +15,7 @@ final class WholePath: Sendable {
 
     /// Uses the servers of the whole run where none are given; makes and migrates the database. Everything is quick, unless
     /// the programs' defaults are asked for.
-    init(store: TestServers.S3? = nil, postgres: String? = nil, defaults: Bool = false) throws {
+    init(store: TestServers.S3? = nil, postgres: String? = nil, defaults: Bool = false) async throws {
         guard let store = store ?? TestServers.s3 else { throw PathError("there is no S3 server: use Tests/run") }
         self.store = store
         scratch = try ScratchFolder()
@@ -32,7 +32,8 @@ final class WholePath: Sendable {
         for folder in ["spool", "state"] { try DurableFile.makeDirectory(scratch[folder]) }
         try write("shipper.yaml", shipperConfiguration + (defaults ? "" : Self.quickShipper))
         try write("loader.yaml", loaderConfiguration + (defaults ? "" : Self.quickLoader))
-        guard try run("nadi", "migrate").status == 0 else { throw PathError("nadi migrate failed") }
+        let migrated = try await run("nadi", "migrate")
+        guard migrated.status == 0 else { throw PathError("nadi migrate failed: \(migrated.log)") }
     }
 
     /// The spool's folder.
@@ -63,9 +64,22 @@ final class WholePath: Sendable {
 
     private var loaderConfiguration: String {
         """
-        TO BE SET
+        database: \(postgres)
+        store:
+          url: s3://\(store.bucket)/\(prefix)
+          region: us-east-1
+          endpoint: \(store.endpoint)
+
         """
     }
+
+    private static let quickLoader = """
+        lease: \(leaseSeconds)s
+
+        """
+
+    /// How long a killed loader's claims last in these tests: the least that the configuration allows.
+    static let leaseSeconds = 30
 
     private func write(_ name: String, _ text: String) throws {
         try DurableFile.replace(path: scratch[name], bytes: Array(text.utf8))
@@ -81,6 +95,10 @@ final class WholePath: Sendable {
 
     /// Starts a program with its configuration; its output goes to `<program>.log` in the scratch folder.
     func start(_ program: String, _ arguments: String...) throws -> ChildProcess {
+        try start(program, arguments)
+    }
+
+    private func start(_ program: String, _ arguments: [String]) throws -> ChildProcess {
         let configuration = scratch[program == "nadi" ? "loader.yaml" : "shipper.yaml"]
         return try ChildProcess(
             "\(Self.binaries)/\(program)", arguments + ["--config", configuration], environment: environment,
@@ -89,13 +107,9 @@ final class WholePath: Sendable {
 
     /// Runs a program to its end: its exit status and what all runs of it have said so far.
     @discardableResult
-    func run(_ program: String, _ arguments: String...) throws -> (status: Int32, log: String) {
-        let configuration = scratch[program == "nadi" ? "loader.yaml" : "shipper.yaml"]
-        let child = try ChildProcess(
-            "\(Self.binaries)/\(program)", arguments + ["--config", configuration], environment: environment,
-            output: scratch["\(program).log"])
-        let status = child.wait()
-        return (status, log(program))
+    func run(_ program: String, _ arguments: String...) async throws -> (status: Int32, log: String) {
+        let child = try start(program, arguments)
+        return (try await child.end(), log(program))
     }
 
     /// What a program has said so far.
@@ -107,13 +121,13 @@ final class WholePath: Sendable {
     // MARK: What came of it
 
     /// Ids of the events in the bucket, as often as they are there: read by botocore and zstd, not by Nadi.
-    func idsInBucket(_ type: String = "prediction") throws -> [String] {
+    func idsInBucket(_ type: String = "prediction") async throws -> [String] {
         guard let python = TestServers.python else { throw PathError("NADI_TEST_PYTHON is not set: use Tests/run") }
         let script = DurableFile.folder(of: #filePath) + "/ids_in_bucket.py"
         let output = scratch[TestServers.randomName("ids")]
         let child = try ChildProcess(
             python, [script, store.endpoint, store.bucket, prefix, type], environment: environment, output: output)
-        let status = child.wait()
+        let status = try await child.end()
         let text = String(decoding: try DurableFile.read(path: output, limit: 64 << 20), as: UTF8.self)
         guard status == 0 else { throw PathError("ids_in_bucket.py: \(text)") }
         return text.split(separator: "\n").map(String.init)
@@ -137,12 +151,12 @@ final class WholePath: Sendable {
     func spoolFiles() throws -> [String] { try DurableFile.list(spool).map(\.name) }
 
     /// Waits until the condition holds; false after the time.
-    func wait(seconds: Int, until condition: () throws -> Bool) async throws -> Bool {
+    func wait(seconds: Int, until condition: () async throws -> Bool) async throws -> Bool {
         for _ in 0..<(seconds * 10) {
-            if try condition() { return true }
+            if try await condition() { return true }
             try await Task.sleep(for: .milliseconds(100))
         }
-        return try condition()
+        return try await condition()
     }
 }
 

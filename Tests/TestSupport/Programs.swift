@@ -54,13 +54,28 @@ package final class ChildProcess: @unchecked Sendable {
         if status == nil { kill(processID, signal) }
     }
 
+    /// Waits for its end without holding a thread: the exit status, or 128 and the signal's number.
+    package func end() async throws -> Int32 {
+        while status == nil {
+            var word: Int32 = 0
+            if waitpid(processID, &word, WNOHANG) == processID {
+                status = Self.status(word)
+            } else {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        return wait()
+    }
+
     /// Waits for its end: the exit status, or 128 and the signal's number.
     package func wait() -> Int32 {
         if let status { return status }
         var word: Int32 = 0
         while waitpid(processID, &word, 0) < 0, errno == EINTR {}
-        let code = word & 0x7F == 0 ? word >> 8 & 0xFF : 128 + word & 0x7F
+        let code = Self.status(word)
         status = code
         return code
     }
+
+    private static func status(_ word: Int32) -> Int32 { word & 0x7F == 0 ? word >> 8 & 0xFF : 128 + word & 0x7F }
 }

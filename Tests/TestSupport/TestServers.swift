@@ -11,6 +11,14 @@ package enum TestServers {
         package let accessKey: String
         package let secretKey: String
         package let bucket: String
+
+        /// A store that a test started itself.
+        package init(endpoint: String, accessKey: String, secretKey: String, bucket: String) {
+            self.endpoint = endpoint
+            self.accessKey = accessKey
+            self.secretKey = secretKey
+            self.bucket = bucket
+        }
     }
 
     /// The libpq URI of a PostgreSQL superuser, who makes a database for each suite.
