@@ -147,8 +147,8 @@ final class WholePath: Sendable {
             """)
     }
 
-    /// Files in the spool.
-    func spoolFiles() throws -> [String] { try DurableFile.list(spool).map(\.name) }
+    /// Files of writers in the spool.
+    func spoolFiles() throws -> [String] { try DurableFile.list(spool).map(\.name).filter { !$0.hasPrefix(".") } }
 
     /// Waits until the condition holds; false after the time.
     func wait(seconds: Int, until condition: () async throws -> Bool) async throws -> Bool {

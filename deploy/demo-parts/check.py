@@ -39,9 +39,10 @@ database = duckdb.connect()
 database.execute("SET TimeZone = 'UTC'")
 # One object holds lines of both services: each line as JSON, told apart by its fields. A line that is no JSON object, or
 # no prediction, is none here.
+database.execute(
+    "CREATE TABLE line AS SELECT json FROM read_ndjson_objects($files, compression = 'zstd', ignore_errors = true)",
+    {"files": str(objects / "**/*.jsonl.zst")})
 database.execute("""
-CREATE TABLE line AS SELECT json FROM read_ndjson_objects($files, compression = 'zstd', ignore_errors = true);
-
 CREATE TABLE prediction AS
 SELECT json->>'model_name' AS model, date_trunc('hour', (json->>'time')::TIMESTAMP) AS hour,
        coalesce(json->>'status', 'ok') <> 'ok' AS failed, json->>'prediction' AS class, json->'features' AS features
@@ -57,7 +58,7 @@ FROM (SELECT model, hour, unnest(json_keys(features)) AS name,
                   THEN (features->>name)::DOUBLE END AS value
       FROM prediction WHERE NOT failed)
 WHERE value IS NOT NULL GROUP BY ALL;
-""", {"files": str(objects / "**/*.jsonl.zst")})
+""")
 
 
 def postgres(query):
