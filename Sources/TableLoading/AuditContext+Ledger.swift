@@ -214,15 +214,17 @@ private struct AuditWriter {
     init(_ row: QueryResult.Row) {
         name = row.text(0)
         host = row.text(1)
-        appended = row.integer(3)
-        written = row.integer(4)
         dropped = row.integer(5)
         adopted = row.boolean(6)
+        lines = row.integer(11)
+        // A killed writer's own counts are up to a second old: a lower bound, raised to what is stored of it. Fewer
+        // lines than it counted are a loss all the same.
+        written = adopted ? max(row.integer(4), lines) : row.integer(4)
+        appended = adopted ? max(row.integer(3), written + dropped) : row.integer(3)
         endSeq = row.optionalInteger(7)
         reported_ms = row.optionalTime(8)
         hostReported_ms = row.optionalTime(9)
         reportedSegments = Set(row.integers(10))
-        lines = row.integer(11)
         lastSeq = row.integer(13)
         // Pairs {{from,to},{from,to}}: read flat.
         let flat = row.text(14).split(whereSeparator: { "{},".contains($0) }).compactMap { Int64($0) }
