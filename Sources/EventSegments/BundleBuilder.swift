@@ -48,8 +48,14 @@ package struct BundleBuilder {
     private var segments: [Manifest.Segment] = []
 
     /// An empty object for a host's segments.
-    package init(host: String) {
+    ///
+    /// - Parameters:
+    ///   - host: the host's name.
+    ///   - expectedBytes: room to set aside for the object, so that it is not copied as it grows; memory that is never
+    ///     written to is never used.
+    package init(host: String, expectedBytes: Int = 0) {
         self.host = host
+        object.reserveCapacity(expectedBytes)
     }
 
     /// The size of the object so far, without its manifest, in bytes.
@@ -66,12 +72,15 @@ package struct BundleBuilder {
     /// - Parameters:
     ///   - identity: who it is. Segments are to be added in the order of writer and number.
     ///   - rawBytes: its exact size, which the frame's header announces.
+    ///   - sha256: what the SHA-256 of the pieces must be, hexadecimal; nil for anything.
     ///   - read: calls what it is given with one piece of the segment after another.
     /// - Returns: the manifest's entry.
-    /// - Throws: ``ObjectFormatError`` with `changedSegment` when the pieces are not `rawBytes` long; what `read` throws.
+    /// - Throws: ``ObjectFormatError`` with `changedSegment` when the pieces are not `rawBytes` long or have another hash;
+    ///   what `read` throws.
     @discardableResult
     package mutating func add(
-        _ identity: Identity, rawBytes: Int, read: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        _ identity: Identity, rawBytes: Int, sha256: String? = nil,
+        read: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws -> Manifest.Segment {
         let offset = object.count
         do {
@@ -88,9 +97,11 @@ package struct BundleBuilder {
             }
             guard size == rawBytes else { throw BundleBuilder.changed(identity, rawBytes) }
             try encoder.finish(into: &object)
+            let rawSHA256 = hex(hash.finalize())
+            guard rawSHA256 == sha256 ?? rawSHA256 else { throw BundleBuilder.changed(identity, rawBytes) }
             let segment = Manifest.Segment(
                 writer: identity.writer, seq: identity.seq, sealed_ms: identity.sealed_ms, lines: lines.total,
-                rawBytes: size, rawSHA256: hex(hash.finalize()), offset: offset,
+                rawBytes: size, rawSHA256: rawSHA256, offset: offset,
                 compressedBytes: object.count - offset, format: identity.format, file: identity.file,
                 end: identity.end, adopted: identity.adopted, replay: identity.replay)
             segments.append(segment)
@@ -107,9 +118,13 @@ package struct BundleBuilder {
         try add(identity, rawBytes: bytes.count) { sink in try bytes.withUnsafeBytes { try sink($0) } }
     }
 
-    /// Appends the manifest and hashes the object.
-    package consuming func finish() -> Bundle {
+    /// Appends the manifest and hashes the object; the builder is empty then.
+    package mutating func finish() -> Bundle {
         let manifest = Manifest(host: host, segments: segments)
+        // Taken out, so that the bytes are never held twice.
+        var object: [UInt8] = []
+        swap(&object, &self.object)
+        segments = []
         ObjectTrailer.append(manifest, to: &object)
         return Bundle(object: object, manifest: manifest, sha256: SHA256.hash(object))
     }
@@ -117,7 +132,7 @@ package struct BundleBuilder {
     private static func changed(_ identity: Identity, _ rawBytes: Int) -> ObjectFormatError {
         ObjectFormatError(
             .changedSegment,
-            "\(identity.file) does not have the \(rawBytes) bytes it had when it was listed: sealed segments must not be "
+            "\(identity.file) does not have the \(rawBytes) bytes it had when it was listed: finished files must not be "
                 + "changed; it is read again on the next scan")
     }
 }

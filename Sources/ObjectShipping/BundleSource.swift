@@ -55,7 +55,8 @@ final class BundleSource: Sendable {
     ///   - limit: no further segment is added once the object has this size, in bytes.
     func make(_ segments: [(id: SegmentID, rawBytes: Int)], limit: Int) -> Outcome {
         var outcome = Outcome()
-        var builder = BundleBuilder(host: host)
+        // The last segment may take it over the limit, by at most what one segment compresses to.
+        var builder = BundleBuilder(host: host, expectedBytes: limit + (24 << 20))
         for (id, rawBytes) in segments {
             if builder.count > 0, builder.compressedBytes >= limit { break }
             do {

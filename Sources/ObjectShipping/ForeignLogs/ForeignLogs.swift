@@ -99,17 +99,16 @@ package final class ForeignLogs {
         }
         let identity = BundleBuilder.Identity(
             writer: writer.name, seq: piece.seq, sealed_ms: piece.sealed_ms, format: writer.format, file: piece.file)
-        var copy = builder
-        let segment = try copy.add(identity, rawBytes: piece.bytes) { sink in
-            try ForeignReading.bytes(of: path, from: piece.offset, count: piece.bytes, sink)
-        }
-        guard segment.rawSHA256 == piece.sha256 else {
+        do {
+            return try builder.add(identity, rawBytes: piece.bytes, sha256: piece.sha256) { sink in
+                try ForeignReading.bytes(of: path, from: piece.offset, count: piece.bytes, sink)
+            }
+        } catch let error as ObjectFormatError {
+            // Looked at again from the beginning.
             observed[path] = nil
             state.files[path] = nil
-            throw ObjectFormatError(.changedSegment, "\(path) changed after rotation: it is looked at again")
+            throw error
         }
-        builder = copy
-        return segment
     }
 
     /// Notes that segments are proven, and removes files where the configuration says so.
