@@ -61,7 +61,11 @@ extension Aggregates {
 
     /// Whether each category is among the first of its feature.
     private func keptCategories(_ limit: Int) -> [Bool] {
-        first(limit, of: Array(categories.indices)) { ($0, categories[$0].feature, categories[$0].value) }
+        var used: Set<Int> = []
+        for counts in featureHours.values {
+            for code in counts.categories.codes { used.insert(Int(code)) }
+        }
+        return first(limit, of: Array(used)) { ($0, categories[$0].feature, categories[$0].value) }
     }
 
     /// Whether each category is among the first of those of its feature that have scores.

@@ -127,7 +127,7 @@ private struct Drain {
             }
             hour.pointee.classes.forEach { number, scores in
                 let feature = feature(0, model, modelPlace)
-                guard let place = category(number, 0, model, feature) else { return }
+                guard let place = category(number, ModelSlot.classes, model, feature) else { return }
                 add(scores, place, places, hour.pointee.hour_s)
             }
         }
@@ -154,7 +154,7 @@ private struct Drain {
         let key =
             number == 0
             ? FeatureKey(model: place, role: .prediction, name: FeatureKey.predictionName)
-            : FeatureKey(model: place, role: .feature, name: model.pointee.names.text(number - 1).string)
+            : FeatureKey(model: place, role: .feature, name: model.pointee.names.text(number - ModelSlot.firstInput).string)
         if let place = features[key] { return place }
         features[key] = rows.features.count
         rows.features.append(key)

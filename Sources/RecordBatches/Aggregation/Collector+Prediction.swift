@@ -51,11 +51,11 @@ extension Collector {
     ) -> Int {
         if place < ModelSlot.expectedCount {
             let expected = Int(model.pointee.expected[place])
-            if expected >= 0, model.pointee.names.text(expected).equals(key) { return expected &+ 1 }
+            if expected >= 0, model.pointee.names.text(expected).equals(key) { return expected &+ ModelSlot.firstInput }
         }
         let number = model.pointee.names.intern(key)
         if place < ModelSlot.expectedCount { model.pointee.expected[place] = Int32(truncatingIfNeeded: number) }
-        return number &+ 1
+        return number &+ ModelSlot.firstInput
     }
 
     @inline(__always)
@@ -143,7 +143,7 @@ extension Collector {
         _ scores: TapeValue, _ event: EventDecoder, _ hour: UnsafeMutablePointer<HourSlot>,
         _ model: UnsafeMutablePointer<ModelSlot>
     ) {
-        let dictionary = dictionary(0, of: model)
+        let dictionary = dictionary(ModelSlot.classes, of: model)
         // A class that the prediction names; numbers and booleans by their text.
         var predicted = TextBytes.empty
         if let prediction = event.value(.prediction) {

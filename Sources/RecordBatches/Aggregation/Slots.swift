@@ -152,7 +152,7 @@ struct HourSlot {
     var features = PointerList<FeatureSlot>()
     /// ``ScoreBins/count`` of them.
     var scores: UnsafeMutablePointer<ScoreSlot>?
-    /// By the prediction's numbers of categories, ``ScoreBins/count`` each.
+    /// By the classes' numbers, ``ScoreBins/count`` and one more each.
     var classes = PointerList<ScoreSlot>()
 
     init(leaf: Int32, hour_s: Int64, base: UnsafeMutablePointer<BaseHour>) {
@@ -191,12 +191,18 @@ struct LeafSlot {
 
 /// A model's dictionaries.
 struct ModelSlot {
-    /// Names of input features; a feature's number is its name's + 1, as 0 is the prediction.
+    /// Names of input features; a feature's number is its name's + ``firstInput``.
     var names = ByteTable()
     var features = PointerList<FeatureDictionary>()
     /// The feature that each place of `features` was in the event before.
     var expected: UnsafeMutablePointer<Int32>
     static let expectedCount = 128
+    /// The number of the prediction itself.
+    static let prediction = 0
+    /// The number under which the classes of the field `scores` have a dictionary of their own, so that their cap and
+    /// the predictions' do not disturb each other.
+    static let classes = 1
+    static let firstInput = 2
 
     init() {
         expected = .allocate(capacity: Self.expectedCount)
