@@ -24,13 +24,17 @@ package enum LogBins {
         1.8846357479837614, 1.9223314961161622, 1.960781219879547, 2.0,
     ]
 
-    /// The code of a finite number. Some 2 ns.
+    /// The code of a finite number.
+    ///
+    /// Some 2 ns.
     @inlinable
     package static func code(_ number: Double) -> Int32 {
         Table.shared.code(number)
     }
 
-    /// The lower edge of a code's bin as a number; 0 for code 0. For negative codes the bin is (lower, upper].
+    /// The lower edge of a code's bin as a number; 0 for code 0.
+    ///
+    /// For negative codes the bin is (lower, upper].
     package static func lower(_ code: Int32) -> Double {
         code >= 0 ? edge(code) : -edge(-code &+ 1)
     }
@@ -40,7 +44,9 @@ package enum LogBins {
         code > 0 ? edge(code &+ 1) : -edge(-code)
     }
 
-    /// What stands for the numbers of a bin: 2 lo hi / (lo + hi), at most 1 % from any of them. 0 for code 0.
+    /// What stands for the numbers of a bin: 2 lo hi / (lo + hi), at most 1 % from any of them.
+    ///
+    /// 0 for code 0.
     package static func representative(_ code: Int32) -> Double {
         guard code != 0 else { return 0 }
         let bin = Int(code.magnitude) - Int(codeOffset)
@@ -62,7 +68,9 @@ package enum LogBins {
         (bin >= 0 ? bin : bin - (binsPerOctave - 1)) / binsPerOctave
     }
 
-    /// The lookup tables of ``code(_:)``. A loop over many numbers keeps one in a local constant.
+    /// The lookup tables of ``code(_:)``.
+    ///
+    /// A loop over many numbers keeps one in a local constant.
     ///
     /// An octave is cut into 128 cells by the mantissa's upper seven bits. A cell is narrower than any bin, so that it
     /// holds one edge at most: the bin is the one at the cell's begin, or the next.
@@ -70,7 +78,9 @@ package enum LogBins {
         @usableFromInline let cells: UnsafePointer<UInt8>
         @usableFromInline let edges: UnsafePointer<UInt64>
 
-        /// The one table. It lives as long as the process, which is why sharing its pointers is safe.
+        /// The one table.
+        ///
+        /// It lives as long as the process, which is why sharing its pointers is safe.
         package static let shared = Table()
 
         private init() {

@@ -5,7 +5,9 @@ package enum ScoreBins {
     /// How many bins there are.
     package static let count = edges.count - 1
 
-    /// The bin of a probability. Some 3 ns.
+    /// The bin of a probability.
+    ///
+    /// Some 3 ns.
     ///
     /// - Parameter score: from 0 to 1; what lies outside counts in the first or last bin.
     @inlinable
@@ -26,7 +28,9 @@ package enum ScoreBins {
         @usableFromInline let high: UnsafePointer<UInt8>
         @usableFromInline let edges: UnsafePointer<Double>
 
-        /// The one table. It lives as long as the process, which is why sharing its pointers is safe.
+        /// The one table.
+        ///
+        /// It lives as long as the process, which is why sharing its pointers is safe.
         package static let shared = Table()
 
         private init() {

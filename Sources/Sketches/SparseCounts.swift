@@ -29,7 +29,9 @@ package struct SparseCounts: Equatable, Sendable {
     /// All counts together.
     package var total: Int64 { counts.reduce(0, +) }
 
-    /// The count of a code, 0 where it was not seen. A binary search.
+    /// The count of a code, 0 where it was not seen.
+    ///
+    /// A binary search.
     package subscript(code: Int32) -> Int64 {
         let place = place(of: code)
         return place < codes.count && codes[place] == code ? counts[place] : 0
@@ -41,7 +43,9 @@ package struct SparseCounts: Equatable, Sendable {
         counts.reserveCapacity(capacity)
     }
 
-    /// Counts a code that is not less than any before it. Constant time.
+    /// Counts a code that is not less than any before it.
+    ///
+    /// Constant time.
     package mutating func append(_ code: Int32, _ count: Int64) {
         if let last = codes.last {
             precondition(code >= last, "codes must be appended in ascending order")
@@ -54,7 +58,9 @@ package struct SparseCounts: Equatable, Sendable {
         counts.append(count)
     }
 
-    /// Counts a code. Linear in the number of codes where it is new.
+    /// Counts a code.
+    ///
+    /// Linear in the number of codes where it is new.
     package mutating func add(_ code: Int32, _ count: Int64 = 1) {
         let place = place(of: code)
         if place < codes.count, codes[place] == code {
@@ -65,7 +71,9 @@ package struct SparseCounts: Equatable, Sendable {
         }
     }
 
-    /// Adds the counts of another. Linear in both.
+    /// Adds the counts of another.
+    ///
+    /// Linear in both.
     package mutating func merge(_ other: SparseCounts) {
         guard !other.isEmpty else { return }
         guard !isEmpty else {
@@ -97,8 +105,9 @@ package struct SparseCounts: Equatable, Sendable {
         SparseCounts(unordered: zip(codes, counts).map { (transform($0), $1) })
     }
 
-    /// The code at a share of the counts, as `percentile_disc` chooses it: the first one at which the running count
-    /// reaches `share` of the total. nil where nothing was counted.
+    /// The code at a share of the counts, as `percentile_disc` chooses it.
+    ///
+    /// That is the first code at which the running count reaches `share` of the total; nil where nothing was counted.
     ///
     /// - Parameter share: 0 to 1.
     package func code(atShare share: Double) -> Int32? {

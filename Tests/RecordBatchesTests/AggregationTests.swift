@@ -19,11 +19,12 @@ struct AggregationTests {
         #expect(hour.latency == SparseCounts(unordered: [(LogBins.code(0.5), 1), (0, 1)]))
         #expect(rows.requestMinutes.count == 2)
         #expect(rows.requestMinutes[TimeKey(series: 0, time_s: testHour_s + 15 * 60)]?.predictions == 4)
-        #expect(rows.series == [
-            SeriesKey(
-                model: 0, version: "1", variant: "champion", environment: "default", sliceKey: "all",
-                sliceValue: "all")
-        ])
+        #expect(
+            rows.series == [
+                SeriesKey(
+                    model: 0, version: "1", variant: "champion", environment: "default", sliceKey: "all",
+                    sliceValue: "all")
+            ])
         #expect(rows.segments.first?.hours == [HourType(hour_s: testHour_s, type: .prediction): 5])
     }
 
@@ -91,12 +92,14 @@ struct AggregationTests {
             ], AggregationConfiguration(slices: ["region", "tier"]))
         var predictions: [String: Int64] = [:]
         for (key, counts) in rows.requestHours {
-            predictions[rows.series[key.series].sliceKey + "=" + rows.series[key.series].sliceValue] = counts.predictions
+            predictions[rows.series[key.series].sliceKey + "=" + rows.series[key.series].sliceValue] =
+                counts.predictions
         }
-        #expect(predictions == [
-            "all=all": 4, "region=eu": 2, "region=us": 1, "region=missing": 1, "tier=gold": 1, "tier=free": 1,
-            "tier=missing": 2,
-        ])
+        #expect(
+            predictions == [
+                "all=all": 4, "region=eu": 2, "region=us": 1, "region=missing": 1, "tier=gold": 1, "tier=free": 1,
+                "tier=missing": 2,
+            ])
         for (key, counts) in rows.featureHours {
             let series = rows.series[key.series]
             #expect(counts.logBins.isEmpty == !series.isAll)
@@ -111,7 +114,8 @@ struct AggregationTests {
         let head = #"{"schema":1,"time":"2026-11-23T10:15:30.123Z","model_name":"iris","prediction_id":"#
         let rows = try aggregate([
             head + #""\#(id)#7","type":"outcome","label":true,"revision":3,"id":"e1"}"#,
-            head + #""p","type":"outcome","name":"sum","value":-2,"value_currency":"EUR","prediction_time":"2026-11-22T09:00:00Z"}"#,
+            head
+                + #""p","type":"outcome","name":"sum","value":-2,"value_currency":"EUR","prediction_time":"2026-11-22T09:00:00Z"}"#,
             head + #""p","type":"feedback","name":"thumbs","score":1,"label":"up"}"#,
             head + #""p","type":"outcome","label":2.5}"#,
         ])

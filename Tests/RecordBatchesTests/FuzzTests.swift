@@ -33,9 +33,13 @@ struct FuzzTests {
             let result = rows.segments[0]
             #expect(result.loadedLines + result.rejectedLines == expected)
             let model = try #require(rows.models.firstIndex(of: "marker"))
-            let found = rows.requestHours.filter { rows.series[$0.key.series].model == model && rows.series[$0.key.series].isAll }
+            let found = rows.requestHours.filter {
+                rows.series[$0.key.series].model == model && rows.series[$0.key.series].isAll
+            }
             #expect(found.values.reduce(0) { $0 + $1.predictions } == markers)
-            let feature = rows.featureHours.filter { rows.features[$0.key.feature].name == "marker" && rows.series[$0.key.series].isAll }
+            let feature = rows.featureHours.filter {
+                rows.features[$0.key.feature].name == "marker" && rows.series[$0.key.series].isAll
+            }
             #expect(feature.values.reduce(0) { $0 + $1.moments.count } == markers)
             #expect(rows.requestHours.values.allSatisfy { $0.latencySum.isFinite })
             #expect(rows.featureHours.values.allSatisfy { $0.moments.meanHigh.isFinite && $0.moments.m2.isFinite })

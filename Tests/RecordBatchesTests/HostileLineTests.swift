@@ -7,7 +7,8 @@ import TestSupport
 struct HostileLineTests {
     /// A line, and what it must be rejected for; nil where it is good.
     static let lines: [(line: String, reason: RejectReason?)] = [
-        (prediction(#""features":{"x":1e999}"#), .invalid_json), (prediction(#""features":{"x":-1e999}"#), .invalid_json),
+        (prediction(#""features":{"x":1e999}"#), .invalid_json),
+        (prediction(#""features":{"x":-1e999}"#), .invalid_json),
         (prediction(#""features":{"x":-0.0,"y":1e-999,"z":9007199254740993,"u":18446744073709551615}"#), nil),
         (prediction(#""features":{"x":18446744073709551616}"#), .invalid_json),
         (prediction(#""\u0066eatures":{"\u0078":1}"#), nil), (prediction(#""features":{"a\"b\\c\n":1}"#), nil),
@@ -17,11 +18,15 @@ struct HostileLineTests {
         (prediction(#""features":{"\#(String(repeating: "k", count: 257))":1}"#), .invalid_value),
         (prediction(#""features":{"\#(String(repeating: "k", count: 256))":1}"#), nil),
         (prediction(#""schema":2"#), nil), (#"{"schema":2,"schema":1}"#, .unknown_schema),
-        (prediction(#""deep":"# + nested(63, inner: "1")), nil), (prediction(#""deep":"# + nested(64, inner: "1")), .too_deep),
+        (prediction(#""deep":"# + nested(63, inner: "1")), nil),
+        (prediction(#""deep":"# + nested(64, inner: "1")), .too_deep),
         (nested(64, inner: "1"), .not_an_object), (nested(65, inner: "1"), .too_deep),
         (String(repeating: "[", count: 100_000), nil), (String(repeating: "{\"a\":", count: 5000), nil),
         (prediction(#""tags":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1"}"#), nil),
-        (prediction(#""tags":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1","i":"1"}"#), .invalid_value),
+        (
+            prediction(#""tags":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1","i":"1"}"#),
+            .invalid_value
+        ),
         (prediction(#""http_status_code":99"#), .invalid_value), (prediction(#""trace_id":"XYZ""#), .invalid_value),
         (prediction(#""batch_index":1e3"#), nil), (prediction(#""batch_index":9007199254740992"#), .invalid_value),
         (prediction(#""score":1.0000000000000002"#), .invalid_value), (prediction(#""latency_seconds":-0.0"#), nil),
@@ -40,7 +45,8 @@ struct HostileLineTests {
     }
 
     @Test func eachAloneBetweenGoodOnes() throws {
-        let good = #"{"schema":1,"type":"outcome","time":"2026-11-23T10:15:30Z","prediction_id":"p","model_name":"m","value":1}"#
+        let good =
+            #"{"schema":1,"type":"outcome","time":"2026-11-23T10:15:30Z","prediction_id":"p","model_name":"m","value":1}"#
         let aggregator = EventAggregator()
         for (line, reason) in Self.lines {
             let rows = try aggregator.aggregate(makeObject([SegmentFixture(lines: [good, line, good])]))
@@ -87,7 +93,8 @@ struct HostileLineTests {
 
     @Test func detailsAndExcerptsAreKeptForTwentyLines() throws {
         let result = try aggregate(
-            (0..<50).map { prediction(#""latency_seconds":"\#($0)""#) } + (0..<3).map { _ in "" }).segments[0]
+            (0..<50).map { prediction(#""latency_seconds":"\#($0)""#) } + (0..<3).map { _ in "" }
+        ).segments[0]
         #expect(result.rejects == [.wrong_type: 50, .empty_line: 3])
         #expect(result.rejectLines.count == 23)
         #expect(result.rejectLines[0].detail == "latency_seconds is a string")

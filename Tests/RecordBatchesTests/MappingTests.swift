@@ -39,10 +39,12 @@ struct MappingTests {
     @Test func chosenFeaturesAndConstants() throws {
         let rows = try Self.run(
             [#"{"ts":1795428930,"ver":"1","a":{"b":2},"list":[1],"s":"text","n":null}"#],
-            ["features": .map([
-                "petal": .text("$.a.b"), "list": .text("$.list"), "gone": .text("$.none"), "word": .text("$.s"),
-                "null": .text("$.n"), "fixed": .number(0.5), "flag": .bool(true), "count": .integer(7),
-            ])])
+            [
+                "features": .map([
+                    "petal": .text("$.a.b"), "list": .text("$.list"), "gone": .text("$.none"), "word": .text("$.s"),
+                    "null": .text("$.n"), "fixed": .number(0.5), "flag": .bool(true), "count": .integer(7),
+                ])
+            ])
         #expect(try rows.onlyFeatureHour("petal").moments.meanHigh == 2)
         #expect(try rows.onlyFeatureHour("list").wrongTypeCount == 1)
         #expect(rows.categoryCounts(try rows.onlyFeatureHour("word")) == ["text": 1])
@@ -71,9 +73,11 @@ struct MappingTests {
             #"{"ts":1795428930}"#, #"{"ts":1795428930,"ver":"1","took ms":-1}"#, "[]", "x", "",
             #"{"ts":1795428930,"ver":["1"]}"#, #"{"ts":1795428930,"ver":"1","input":[1]}"#,
         ])
-        #expect(rows.segments[0].rejects == [
-            .missing_field: 1, .invalid_value: 1, .not_an_object: 1, .invalid_json: 1, .empty_line: 1, .wrong_type: 2,
-        ])
+        #expect(
+            rows.segments[0].rejects == [
+                .missing_field: 1, .invalid_value: 1, .not_an_object: 1, .invalid_json: 1, .empty_line: 1,
+                .wrong_type: 2,
+            ])
     }
 
     @Test func equalMappingsHaveEqualHashes() throws {
@@ -92,7 +96,9 @@ struct MappingTests {
             (["features": .map(["a": .list([])])], "features.a"), (["latency_unit": .integer(1)], "latency_unit"),
         ]
         for (changes, words) in cases {
-            let error = #expect(throws: MappingError.self) { try Mapping(name: "m", Self.rules.merging(changes) { $1 }) }
+            let error = #expect(throws: MappingError.self) {
+                try Mapping(name: "m", Self.rules.merging(changes) { $1 })
+            }
             #expect(error?.description.contains(words) == true, "\(words)")
         }
         #expect(throws: MappingError.self) { try Mapping(name: "m", ["model_name": .text("x")]) }

@@ -46,7 +46,9 @@ struct MergePropertyTests {
         #expect(parts[0].segments.count == seq)
         #expect(parts[0].lines == whole.lines && whole.lines == 1500)
         for reason in RejectReason.allCases {
-            #expect(parts[0].segments.reduce(0) { $0 + ($1.rejects[reason] ?? 0) } == whole.segments[0].rejects[reason] ?? 0)
+            #expect(
+                parts[0].segments.reduce(0) { $0 + ($1.rejects[reason] ?? 0) } == whole.segments[0].rejects[reason] ?? 0
+            )
         }
     }
 
@@ -82,7 +84,9 @@ struct MergePropertyTests {
     }
 
     @Test func capsKeepTheFirstInByteOrderAndCountTheRest() throws {
-        let lines = (0..<100).shuffled().map { prediction(#""features":{"c":"v\#(100 + $0)"},"tags":{"region":"r\#(100 + $0)"}"#) }
+        let lines = (0..<100).shuffled().map {
+            prediction(#""features":{"c":"v\#(100 + $0)"},"tags":{"region":"r\#(100 + $0)"}"#)
+        }
         let rows = try aggregate(lines, Self.configuration)
         let counts = try rows.onlyFeatureHour("c")
         #expect(rows.categoryCounts(counts).keys.sorted() == (100..<112).map { "v\($0)" })
@@ -105,15 +109,21 @@ func expectSameRows(_ left: Aggregates, _ right: Aggregates, sourceLocation: Sou
     #expect(left.features == right.features, sourceLocation: sourceLocation)
     #expect(left.categories == right.categories, sourceLocation: sourceLocation)
     #expect(left.resources == right.resources, sourceLocation: sourceLocation)
-    #expect(left.resourceMinutes == right.resourceMinutes && left.resourceHours == right.resourceHours, sourceLocation: sourceLocation)
+    #expect(
+        left.resourceMinutes == right.resourceMinutes && left.resourceHours == right.resourceHours,
+        sourceLocation: sourceLocation)
     #expect(same(left.requestMinutes, right.requestMinutes), "minutes", sourceLocation: sourceLocation)
     #expect(same(left.requestHours, right.requestHours), "hours", sourceLocation: sourceLocation)
     #expect(Set(left.featureHours.keys) == Set(right.featureHours.keys), sourceLocation: sourceLocation)
     for (key, mine) in left.featureHours {
         guard var theirs = right.featureHours[key] else { continue }
         let (one, other) = (mine.moments, theirs.moments)
-        #expect(one.count == other.count && one.minimum == other.minimum && one.maximum == other.maximum, sourceLocation: sourceLocation)
-        #expect(((one.meanHigh - other.meanHigh) + (one.meanLow - other.meanLow)).magnitude < 1e-9, sourceLocation: sourceLocation)
+        #expect(
+            one.count == other.count && one.minimum == other.minimum && one.maximum == other.maximum,
+            sourceLocation: sourceLocation)
+        #expect(
+            ((one.meanHigh - other.meanHigh) + (one.meanLow - other.meanLow)).magnitude < 1e-9,
+            sourceLocation: sourceLocation)
         #expect((one.m2 - other.m2).magnitude <= 1e-9 * max(1, one.m2), sourceLocation: sourceLocation)
         theirs.moments = one
         #expect(mine == theirs, sourceLocation: sourceLocation)
@@ -121,8 +131,13 @@ func expectSameRows(_ left: Aggregates, _ right: Aggregates, sourceLocation: Sou
     #expect(Set(left.scoreHours.keys) == Set(right.scoreHours.keys), sourceLocation: sourceLocation)
     for (key, mine) in left.scoreHours {
         guard let theirs = right.scoreHours[key] else { continue }
-        #expect(mine.bins == theirs.bins && mine.counts == theirs.counts && mine.positiveCounts == theirs.positiveCounts, sourceLocation: sourceLocation)
-        #expect(zip(mine.sums + mine.positiveSums, theirs.sums + theirs.positiveSums).allSatisfy { ($0 - $1).magnitude < 1e-9 }, sourceLocation: sourceLocation)
+        #expect(
+            mine.bins == theirs.bins && mine.counts == theirs.counts && mine.positiveCounts == theirs.positiveCounts,
+            sourceLocation: sourceLocation)
+        #expect(
+            zip(mine.sums + mine.positiveSums, theirs.sums + theirs.positiveSums).allSatisfy {
+                ($0 - $1).magnitude < 1e-9
+            }, sourceLocation: sourceLocation)
     }
 }
 

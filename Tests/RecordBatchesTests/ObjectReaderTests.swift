@@ -28,8 +28,10 @@ struct ObjectReaderTests {
         let cases: [(ObjectError.Code, String, (inout Manifest) -> Void)] = [
             (.content, "its manifest says 3", { $0.segments[0].lines = 3 }),
             (.content, "SHA-256", { $0.segments[1].rawSHA256 = String(repeating: "0", count: 64) }),
-            (.content, "bytes", { $0.segments[0].rawBytes += 1 }), (.content, "more than", { $0.segments[0].rawBytes -= 1 }),
-            (.layout, "begins at", { $0.segments[1].offset += 1 }), (.layout, "ends behind", { $0.segments[1].compressedBytes += 1 }),
+            (.content, "bytes", { $0.segments[0].rawBytes += 1 }),
+            (.content, "more than", { $0.segments[0].rawBytes -= 1 }),
+            (.layout, "begins at", { $0.segments[1].offset += 1 }),
+            (.layout, "ends behind", { $0.segments[1].compressedBytes += 1 }),
             (.layout, "segments end at", { $0.segments[1].compressedBytes -= 1 }),
             (.layout, "ends behind", { $0.segments[1].compressedBytes = .max }),
             (.layout, "segments end at", { $0.segments.removeLast() }),
@@ -37,7 +39,8 @@ struct ObjectReaderTests {
         for (code, words, change) in cases {
             let object = try makeObject(Self.segments, changing: change)
             let error = #expect(throws: ObjectError.self) { try EventAggregator().aggregate(object) }
-            #expect(error?.code == code && error?.message.contains(words) == true, "\(words): \(error?.message ?? "none")")
+            #expect(
+                error?.code == code && error?.message.contains(words) == true, "\(words): \(error?.message ?? "none")")
         }
     }
 

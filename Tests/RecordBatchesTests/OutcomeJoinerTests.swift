@@ -36,9 +36,10 @@ struct OutcomeJoinerTests {
             ], slices: ["region"])
         let all = try #require(result.outcomeHours.first { result.series[$0.key.series].isAll }?.value)
         #expect(all.labelled == 3 && all.classified == 3 && all.correct == 2)
-        let confusion = Dictionary(uniqueKeysWithValues: all.confusion.map {
-            (result.categories[$0.key.predicted].value + ">" + result.categories[$0.key.label].value, $0.value)
-        })
+        let confusion = Dictionary(
+            uniqueKeysWithValues: all.confusion.map {
+                (result.categories[$0.key.predicted].value + ">" + result.categories[$0.key.label].value, $0.value)
+            })
         #expect(confusion == ["true>YES": 1, "1>0": 1, "false>false": 1])
         let sums = try #require(all.scores[Int32(ScoreBins.bin(0.75))])
         #expect(sums.count == 1 && sums.sumY == 1 && sums.sumP == 0.75 && sums.sumPP == 0.5625 && sums.sumPY == 0.75)
@@ -66,17 +67,23 @@ struct OutcomeJoinerTests {
             ])
         let counts = try #require(result.outcomeHours.values.first)
         #expect(counts.labelled == 4 && counts.classified == 2 && counts.correct == 1)
-        #expect(counts.errorCount == 1 && counts.errorSum == -2.5 && counts.errorAbsSum == 2.5 && counts.errorSquareSum == 6.25)
+        #expect(
+            counts.errorCount == 1 && counts.errorSum == -2.5 && counts.errorAbsSum == 2.5
+                && counts.errorSquareSum == 6.25)
         #expect(counts.scores.values.reduce(0) { $0 + $1.count } == 2)
     }
 
     @Test(arguments: 1...4) func anyOrderOfReadingGivesTheSame(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let objects = try (0..<12).map { seq in
-            try makeObject([SegmentFixture(
-                lines: (0..<200).map { _ in
-                    prediction(#""prediction_id":"p\#(random.next() % 300)","prediction":"c\#(random.next() % 3)","score":\#(Double.random(in: 0...1, using: &random))"#)
-                }, seq: seq)])
+            try makeObject([
+                SegmentFixture(
+                    lines: (0..<200).map { _ in
+                        prediction(
+                            #""prediction_id":"p\#(random.next() % 300)","prediction":"c\#(random.next() % 3)","score":\#(Double.random(in: 0...1, using: &random))"#
+                        )
+                    }, seq: seq)
+            ])
         }
         let outcomes = (0..<150).map { Self.label("p\($0)", "c\($0 % 3)") }
         func join(_ objects: [[UInt8]]) throws -> JoinResult {

@@ -38,7 +38,9 @@ struct LogBinsTests {
     @Test func zeroSubnormalsAndExtremes() {
         #expect(LogBins.code(0) == 0 && LogBins.code(-0.0) == 0)
         #expect(LogBins.representative(0) == 0 && LogBins.lower(0) == 0)
-        #expect(LogBins.code(Double.leastNonzeroMagnitude) == LogBins.code(0x1p-1022) && LogBins.code(-Double.leastNonzeroMagnitude) == -LogBins.code(0x1p-1022))
+        #expect(
+            LogBins.code(Double.leastNonzeroMagnitude) == LogBins.code(0x1p-1022)
+                && LogBins.code(-Double.leastNonzeroMagnitude) == -LogBins.code(0x1p-1022))
         #expect(LogBins.code(.greatestFiniteMagnitude) == LogBins.positiveCodes.upperBound)
         #expect(LogBins.code(0x1p-1022) == LogBins.positiveCodes.lowerBound)
         #expect(LogBins.upper(LogBins.positiveCodes.upperBound) == .infinity)

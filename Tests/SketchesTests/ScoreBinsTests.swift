@@ -21,7 +21,9 @@ struct ScoreBinsTests {
             if bin > 0 { #expect(ScoreBins.bin(edge.nextDown) == bin - 1) }
             #expect(ScoreBins.bin(edge.nextUp) == bin)
         }
-        #expect(ScoreBins.bin(1) == 199 && ScoreBins.bin(1.0.nextDown) == 199 && ScoreBins.bin(Double.leastNonzeroMagnitude) == 0)
+        #expect(
+            ScoreBins.bin(1) == 199 && ScoreBins.bin(1.0.nextDown) == 199
+                && ScoreBins.bin(Double.leastNonzeroMagnitude) == 0)
     }
 
     @Test func theTableAgreesWithASearch() {

@@ -1,7 +1,9 @@
 internal import Sketches
 
 extension Aggregates {
-    /// Adds another batch. Segments of `other` follow this one's; the caller sees to it that none is in both.
+    /// Adds another batch.
+    ///
+    /// Segments of `other` follow this one's; the caller sees to it that none is in both.
     ///
     /// - Complexity: linear in `other`'s rows and in both dictionaries.
     package mutating func merge(_ other: Aggregates) {

@@ -62,7 +62,9 @@ package struct FeatureCounts: Equatable, Sendable {
     }
 }
 
-/// Scores of a series in a span of time on ``ScoreBins``: `score_hour`. All arrays are parallel, ascending by bin.
+/// Scores of a series in a span of time on ``ScoreBins``: `score_hour`.
+///
+/// All arrays are parallel, ascending by bin.
 package struct ScoreCounts: Equatable, Sendable {
     /// Bins that were hit.
     package var bins: [Int32] = []

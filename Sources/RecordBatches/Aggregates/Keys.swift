@@ -76,7 +76,7 @@ package struct ResourceKey: Hashable, Sendable {
     package var service: String
     package var instance: String
     package var environment: String
-    /// Empty for the process itself, `gpu0`, `gpu1`, ... for its GPUs.
+    /// Empty for the process itself; `gpu0`, `gpu1` and so on for its GPUs.
     package var device: String
 
     package init(service: String, instance: String, environment: String, device: String) {

@@ -1,6 +1,8 @@
 /// What aggregation depends on beside the objects and the mappings.
 package struct AggregationConfiguration: Equatable, Sendable {
-    /// Tag keys that become slices, beside the slice `all`. Each adds a row for each of its values.
+    /// Tag keys that become slices, beside the slice `all`.
+    ///
+    /// Each adds a row for each of its values.
     package var slices: [String] = []
     /// Most values of one tag in a batch; those beyond it count as `other`.
     package var valuesPerSlice = 1000
@@ -9,7 +11,9 @@ package struct AggregationConfiguration: Equatable, Sendable {
     /// Most classes of the field `scores` of one model in a batch; those beyond it are left out.
     package var scoreClasses = 20
     /// Events of other hours (their begins in seconds since the epoch) are counted in segments but add no rows; nil
-    /// takes all hours. For rebuilding some hours.
+    /// takes all hours.
+    ///
+    /// For rebuilding some hours.
     package var hours: Set<Int64>?
 
     package init(slices: [String] = [], hours: Set<Int64>? = nil) {

@@ -1,4 +1,6 @@
-/// A dictionary of texts: numbers them from 0 in the order they come. Open addressing; copies each new text once.
+/// A dictionary of texts: numbers them from 0 in the order they come.
+///
+/// Open addressing; copies each new text once.
 ///
 /// Plain memory without reference counts, for the hot path. ``destroy()`` must be called once.
 struct ByteTable {

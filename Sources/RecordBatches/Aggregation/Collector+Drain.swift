@@ -1,7 +1,9 @@
 internal import Sketches
 
 extension Collector {
-    /// What was collected, as rows, without segments. The collector is empty afterwards.
+    /// What was collected, as rows, without segments.
+    ///
+    /// The collector is empty afterwards.
     func drain() -> Aggregates {
         var drain = Drain(collector: self)
         drain.run()
@@ -154,7 +156,8 @@ private struct Drain {
         let key =
             number == 0
             ? FeatureKey(model: place, role: .prediction, name: FeatureKey.predictionName)
-            : FeatureKey(model: place, role: .feature, name: model.pointee.names.text(number - ModelSlot.firstInput).string)
+            : FeatureKey(
+                model: place, role: .feature, name: model.pointee.names.text(number - ModelSlot.firstInput).string)
         if let place = features[key] { return place }
         features[key] = rows.features.count
         rows.features.append(key)

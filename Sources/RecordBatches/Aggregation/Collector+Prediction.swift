@@ -1,7 +1,9 @@
 internal import Sketches
 
 extension Collector {
-    /// Adds a prediction. The hot path: nothing is allocated once the event's series, hour and features are known.
+    /// Adds a prediction.
+    ///
+    /// The hot path: nothing is allocated once the event's series, hour and features are known.
     @inline(__always)
     func takePrediction(_ event: EventDecoder) {
         guard let leaf = leaf(event), let request = request(leaf, event.time_ms) else { return }
@@ -138,7 +140,9 @@ extension Collector {
         return scores
     }
 
-    /// The scores of classes. What is no probability is left out.
+    /// The scores of classes.
+    ///
+    /// What is no probability is left out.
     private func takeScores(
         _ scores: TapeValue, _ event: EventDecoder, _ hour: UnsafeMutablePointer<HourSlot>,
         _ model: UnsafeMutablePointer<ModelSlot>

@@ -1,6 +1,8 @@
 internal import Sketches
 
-/// Counts under ``LogBins`` codes by direct indexing: a window of the codes seen, for each sign. Plain memory.
+/// Counts under ``LogBins`` codes by direct indexing: a window of the codes seen, for each sign.
+///
+/// Plain memory.
 struct DenseBins {
     /// Counts of the codes from `base` on.
     private struct Window {
@@ -18,7 +20,9 @@ struct DenseBins {
         negative.counts?.deallocate()
     }
 
-    /// Counts a code. Returns how many bytes were allocated for it, mostly 0.
+    /// Counts a code.
+    ///
+    /// Returns how many bytes were allocated for it, mostly 0.
     @inline(__always)
     mutating func add(_ code: Int32) -> Int {
         if code > 0 { return Self.add(code, to: &positive) }

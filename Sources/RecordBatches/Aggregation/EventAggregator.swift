@@ -41,7 +41,9 @@ package final class EventAggregator {
         try aggregate(ObjectReader(object), where: isWanted)
     }
 
-    /// Aggregates an object whose manifest has been read. See `aggregate(_:where:)` above.
+    /// Aggregates an object whose manifest has been read.
+    ///
+    /// See `aggregate(_:where:)` above.
     package func aggregate(
         _ reader: ObjectReader, where isWanted: (Manifest.Segment) -> Bool = { _ in true }
     ) throws(ObjectError) -> Aggregates {

@@ -75,7 +75,9 @@ struct ClassText: ~Copyable {
 
     deinit { buffer.deallocate() }
 
-    /// The text, which lives until the next call. Integers of up to 2^53 do not allocate.
+    /// The text, which lives until the next call.
+    ///
+    /// Integers of up to 2^53 do not allocate.
     func write(_ number: Double) -> TextBytes {
         if number == number.rounded(), number.magnitude < 9_007_199_254_740_992 {
             var rest = Int64(number).magnitude

@@ -22,7 +22,9 @@ struct RequestSlot {
     }
 }
 
-/// One leaf's values of a feature in an hour. Numbers gather in a small buffer and are added 16 at a time.
+/// One leaf's values of a feature in an hour.
+///
+/// Numbers gather in a small buffer and are added 16 at a time.
 struct FeatureSlot {
     static let bufferCount = 16
 
@@ -49,7 +51,9 @@ struct FeatureSlot {
         categories?.deallocate()
     }
 
-    /// Adds a number. Returns how many bytes were allocated for it.
+    /// Adds a number.
+    ///
+    /// Returns how many bytes were allocated for it.
     @inline(__always)
     mutating func add(_ number: Double, _ table: LogBins.Table) -> Int {
         buffer[buffered] = number
@@ -57,7 +61,9 @@ struct FeatureSlot {
         return buffered == Self.bufferCount ? flush(table) : 0
     }
 
-    /// Adds what is buffered. Returns how many bytes were allocated for it.
+    /// Adds what is buffered.
+    ///
+    /// Returns how many bytes were allocated for it.
     @inline(never)
     mutating func flush(_ table: LogBins.Table) -> Int {
         var added = 0
@@ -67,7 +73,9 @@ struct FeatureSlot {
         return added
     }
 
-    /// Counts a category. Returns how many bytes were allocated for it.
+    /// Counts a category.
+    ///
+    /// Returns how many bytes were allocated for it.
     @inline(__always)
     mutating func count(category: Int) -> Int {
         categorical &+= 1
@@ -113,7 +121,9 @@ struct ScoreSlot {
     }
 }
 
-/// A growing list of pointers by number, nil where nothing is yet. Plain memory.
+/// A growing list of pointers by number, nil where nothing is yet.
+///
+/// Plain memory.
 struct PointerList<Pointee> {
     private(set) var items: UnsafeMutablePointer<UnsafeMutablePointer<Pointee>?>?
     private(set) var capacity = 0
@@ -175,8 +185,9 @@ struct BaseHour {
     }
 }
 
-/// A combination of model, version, variant, environment and the values of all configured tags. Rows of slices are sums
-/// over leaves, so that an event is added once however many tags there are.
+/// A combination of model, version, variant, environment and the values of all configured tags.
+///
+/// Rows of slices are sums over leaves, so that an event is added once however many tags there are.
 struct LeafSlot {
     let base: Int32
     let model: UnsafeMutablePointer<ModelSlot>

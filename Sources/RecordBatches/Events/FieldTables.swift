@@ -1,4 +1,6 @@
-/// What the decoder looks up: fields by key, kinds by type and field, words by field. One for the process.
+/// What the decoder looks up: fields by key, kinds by type and field, words by field.
+///
+/// One for the process.
 struct FieldTables: @unchecked Sendable {
     /// Keys by ``Field/rawValue``.
     let keys: UnsafePointer<TextBytes>

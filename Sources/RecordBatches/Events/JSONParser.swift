@@ -1,7 +1,9 @@
 internal import CSimdJSON
 internal import EventModel
 
-/// Parses lines of JSON by simdjson. One thread at a time; parsing does not allocate.
+/// Parses lines of JSON by simdjson.
+///
+/// One thread at a time; parsing does not allocate.
 final class JSONParser {
     /// How many bytes behind a line must be readable.
     static let padding = Int(NADI_JSON_PADDING)

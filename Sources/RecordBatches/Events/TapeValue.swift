@@ -1,4 +1,6 @@
-/// A JSON value on simdjson's tape. Valid until its parser's next line.
+/// A JSON value on simdjson's tape.
+///
+/// Valid until its parser's next line.
 ///
 /// A word's upper 8 bits are the kind, the lower 56 its payload: of a string the offset of its 32-bit length among the
 /// strings, of an object or array the index behind its end in the lower 32 bits. A number's bits are the next word.
@@ -35,7 +37,9 @@ struct TapeValue {
         return TextBytes(start: start + 4, count: Int(count))
     }
 
-    /// The number; nil where the value is none. Integers are rounded to the nearest double.
+    /// The number; nil where the value is none.
+    ///
+    /// Integers are rounded to the nearest double.
     @inline(__always)
     var number: Double? {
         switch kind {
@@ -92,8 +96,10 @@ struct TapeValue {
     }
 }
 
-/// Bytes of a text, with at least 8 readable bytes behind them. Whoever passes one on to another thread sees to it that
-/// they live on: only those that live as long as the process are shared.
+/// Bytes of a text, with at least 8 readable bytes behind them.
+///
+/// Whoever passes one on to another thread sees to it that they live on: only those that live as long as the process
+/// are shared.
 struct TextBytes: @unchecked Sendable {
     let start: UnsafePointer<UInt8>
     let count: Int

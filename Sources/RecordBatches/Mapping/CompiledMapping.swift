@@ -69,8 +69,10 @@ final class CompiledMapping {
             guard let source = mapping.sources[field] else { continue }
             let kinds = Set(EventType.allCases.map { Field.kind(field, in: $0) }).subtracting([.unknown])
             steps.append(
-                (field, compile(source), kinds == [.name], kinds == [.time],
-                    Self.latencies.contains(field)))
+                (
+                    field, compile(source), kinds == [.name], kinds == [.time],
+                    Self.latencies.contains(field)
+                ))
         }
     }
 
@@ -194,7 +196,9 @@ final class CompiledMapping {
         used += 1
     }
 
-    /// Repeats a value of the line. An object or array becomes an empty array: a wrong type either way.
+    /// Repeats a value of the line.
+    ///
+    /// An object or array becomes an empty array: a wrong type either way.
     private func append(copyOf value: TapeValue) {
         switch value.kind {
         case TapeValue.Kind.object, TapeValue.Kind.array:

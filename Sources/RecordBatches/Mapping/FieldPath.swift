@@ -1,5 +1,6 @@
-/// Where a foreign log keeps something: `$.input.petal`, `$["a b"].c`. A `.*` at the end is allowed and changes nothing:
-/// the object itself is meant.
+/// Where a foreign log keeps something: `$.input.petal`, `$["a b"].c`.
+///
+/// A `.*` at the end is allowed and changes nothing: the object itself is meant.
 struct FieldPath: Equatable, Sendable, CustomStringConvertible {
     /// Names from the line's object inwards; empty for the line itself.
     let names: [String]

@@ -72,7 +72,8 @@ package struct Mapping: Equatable, Sendable {
                 }
             default:
                 guard let field = Field.allCases.first(where: { $0.key == key }), field != .schema else {
-                    let known = Field.allCases.filter { $0 != .schema }.map(\.key) + ["time_unit", "time_zone", "latency_unit"]
+                    let known =
+                        Field.allCases.filter { $0 != .schema }.map(\.key) + ["time_unit", "time_zone", "latency_unit"]
                     throw MappingError(name, "unknown key \(key); known are \(known.sorted().joined(separator: ", "))")
                 }
                 sources[field] = try Self.source(value, field, name)

@@ -1,4 +1,6 @@
-/// An object that cannot be read as what it says it is: poisoned. Nothing of it was aggregated.
+/// An object that cannot be read as what it says it is: poisoned.
+///
+/// Nothing of it was aggregated.
 package struct ObjectError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What kind of fault it is; new kinds may be added.
     package struct Code: RawRepresentable, Hashable, Sendable {

@@ -23,7 +23,9 @@ package final class OutcomeJoiner {
             mappings.map { ($0.name, CompiledMapping($0)) }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// Reads an object. Each segment must be read once: give `isWanted` what the ledger says is loaded.
+    /// Reads an object.
+    ///
+    /// Each segment must be read once: give `isWanted` what the ledger says is loaded.
     ///
     /// - Throws: ``ObjectError`` where anything differs from the manifest: then nothing of this object counts.
     package func add(
