@@ -21,6 +21,20 @@ package enum Aggregation {
     }
 }
 
+/// Makes a joiner of some outcomes with the predictions of hours (begins, seconds since the epoch).
+package typealias MakeJoiner = @Sendable (_ outcomes: [WaitingOutcome], _ hours: Set<Int64>) -> OutcomeJoiner
+
+extension Aggregation {
+    /// What makes joiners for a configuration.
+    package static func makeJoiner(settings: LoadSettings, mappings: [Mapping]) -> MakeJoiner {
+        { outcomes, hours in
+            OutcomeJoiner(
+                outcomes, hours: hours, configuration: AggregationConfiguration(slices: settings.sliceTags),
+                mappings: mappings)
+        }
+    }
+}
+
 /// Keeps aggregators for reuse; each is used by one thread at a time.
 private final class AggregatorPool: Sendable {
     /// Crosses threads only through the mutex.

@@ -51,7 +51,9 @@ package struct HourSources: Sendable {
     ///   segment; `ObjectError`, `StorageError`.
     package static func read(
         _ segments: [Segment], store: any ObjectStore,
-        _ body: (_ object: ObjectReader, _ places: [Int], _ segments: [Segment]) async throws -> Void
+        _ body: (
+            _ object: ObjectReader, _ bytes: [UInt8], _ places: [Int], _ segments: [Segment]
+        ) async throws -> Void
     ) async throws {
         let byObject = Dictionary(grouping: segments) { $0.key }
         for (key, wanted) in byObject.sorted(by: { $0.key < $1.key }) {
@@ -78,7 +80,7 @@ package struct HourSources: Sendable {
                 ordered.append((place, segment))
             }
             ordered.sort { $0.0 < $1.0 }
-            try await body(reader, ordered.map(\.0), ordered.map(\.1))
+            try await body(reader, bytes, ordered.map(\.0), ordered.map(\.1))
         }
     }
 }

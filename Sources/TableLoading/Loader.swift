@@ -1,7 +1,7 @@
 internal import EventSegments
 internal import Glibc
 package import ObjectStorage
-internal import RecordBatches
+package import RecordBatches
 internal import TableStorage
 
 /// Loads objects: listing minus ledger, claims, downloads and parsing on all cores, one transaction per batch.
@@ -17,18 +17,20 @@ package struct Loader: Sendable {
     /// Names of the mappings that the configuration has.
     let formats: Set<String>
     let aggregate: AggregateObject
+    let makeJoiner: MakeJoiner
     let progress: @Sendable (String) -> Void
 
     package init(
-        store: any ObjectStore, connectionString: String, settings: LoadSettings, formats: Set<String> = [],
-        aggregate: @escaping AggregateObject, progress: @escaping @Sendable (String) -> Void = { _ in }
+        store: any ObjectStore, connectionString: String, settings: LoadSettings, mappings: [Mapping] = [],
+        progress: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.store = store
         database = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
         side = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
         self.settings = settings
-        self.formats = formats
-        self.aggregate = aggregate
+        formats = Set(mappings.map(\.name))
+        aggregate = Aggregation.make(settings: settings, mappings: mappings)
+        makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
         self.progress = progress
     }
 
@@ -60,6 +62,8 @@ package struct Loader: Sendable {
                 try await session.process(try await claims.claim(entries))
             }
             try await session.finish()
+            if sweepNow { try await OutcomeSweep(self).run() } else { try await OutcomeSweep(self).runIfDue(now_ms: now) }
+            session.report.joinedHours = try await JoinPass(self).run(everything: joinNow)
             let retention = retention
             try await database.run { try retention.apply(now_ms: LoadClock.now_ms(), $0) }
         } catch {

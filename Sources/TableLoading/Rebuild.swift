@@ -129,7 +129,7 @@ package struct Rebuild: Sendable {
         }
         var hours = Set(old)
         var extra: [Int64: Set<HourSources.Segment>] = [:]
-        try await HourSources.read(segments, store: loader.store) { reader, places, segments in
+        try await HourSources.read(segments, store: loader.store) { reader, _, places, segments in
             let part = try loader.aggregate(reader, places, [])
             for (result, segment) in zip(part.segments, segments) {
                 for key in result.hours.keys {
@@ -147,7 +147,7 @@ package struct Rebuild: Sendable {
             let segments = Set(had).union(extra).sorted { $0.id < $1.id }
             var aggregates = Aggregates()
             var order: [HourSources.Segment] = []
-            try await HourSources.read(segments, store: loader.store) { reader, places, segments in
+            try await HourSources.read(segments, store: loader.store) { reader, _, places, segments in
                 aggregates.merge(try loader.aggregate(reader, places, [hour / 1000]))
                 order += segments
             }

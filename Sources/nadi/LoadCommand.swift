@@ -61,8 +61,8 @@ struct LoadCommand: AsyncParsableCommand {
             StandardError.write("nadi: \(error)\n")
             throw ExitCode(64)
         }
-        let aggregate = Aggregation.make(settings: configuration.settings, mappings: mappings)
         if dryRun {
+            let aggregate = Aggregation.make(settings: configuration.settings, mappings: mappings)
             try await showDryRun(configuration, aggregate)
             return
         }
@@ -74,7 +74,7 @@ struct LoadCommand: AsyncParsableCommand {
         }
         repeat {
             do {
-                try await runOnce(configuration, aggregate, mappings)
+                try await runOnce(configuration, mappings)
             } catch {
                 writeMetrics(configuration, nil, exitCode: 1)
                 if !daemon { throw report(error) }
@@ -85,12 +85,12 @@ struct LoadCommand: AsyncParsableCommand {
     }
 
     private func runOnce(
-        _ configuration: LoaderConfiguration, _ aggregate: @escaping AggregateObject, _ mappings: [Mapping]
+        _ configuration: LoaderConfiguration, _ mappings: [Mapping]
     ) async throws {
         let progress = Progress()
         let loader = Loader(
             store: try configuration.store.makeStore(), connectionString: configuration.database,
-            settings: configuration.settings, formats: Set(mappings.map(\.name)), aggregate: aggregate,
+            settings: configuration.settings, mappings: mappings,
             progress: { text in progress.update(text) })
         let result = try await loader.load(reach: all ? .all : nil, joinNow: joinNow, sweepNow: sweepNow)
         progress.finish()

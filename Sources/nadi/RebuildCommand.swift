@@ -50,8 +50,7 @@ struct RebuildCommand: AsyncParsableCommand {
             let progress = Progress()
             let loader = Loader(
                 store: try configuration.store.makeStore(), connectionString: configuration.database,
-                settings: configuration.settings, formats: Set(mappings.map(\.name)),
-                aggregate: Aggregation.make(settings: configuration.settings, mappings: mappings),
+                settings: configuration.settings, mappings: mappings,
                 progress: { text in progress.update(text) })
             outcome = try await Rebuild(loader).run(try scope())
             progress.finish()

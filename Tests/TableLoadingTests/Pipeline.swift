@@ -6,12 +6,15 @@ import RecordBatches
 import TableLoading
 import TableStorage
 import TestSupport
+import Testing
 
 /// A bucket in a folder, a database, and segments made on demand.
 final class Pipeline: Sendable {
     let folder: ScratchFolder
     let database: TestDatabase
-    let store: DirectoryStore
+    let store: any ObjectStore
+    /// What stands before `events/` in keys.
+    let prefix: String
     /// A quarter past an hour, some hours ago: hours are whole and not in the future.
     static let base_ms = LoadClock.hour(LoadClock.now_ms()) - 6 * LoadClock.hour_ms
 
@@ -19,12 +22,27 @@ final class Pipeline: Sendable {
         folder = try ScratchFolder()
         self.database = try database ?? TestDatabase()
         store = try DirectoryStore(folder.path)
+        prefix = ""
+    }
+
+    /// A bucket of the S3 server, under a prefix of its own.
+    init(s3 server: TestServers.S3) throws {
+        folder = try ScratchFolder()
+        database = try TestDatabase()
+        prefix = TestServers.randomName("loading")
+        store = try StoreConfiguration(
+            url: "s3://\(server.bucket)/\(prefix)", region: "us-east-1", endpoint: server.endpoint
+        ).makeStore(
+            environment: Environment([
+                "AWS_ACCESS_KEY_ID": server.accessKey, "AWS_SECRET_ACCESS_KEY": server.secretKey,
+            ]))
     }
 
     /// The same bucket with another, empty database.
     init(bucketOf other: Pipeline) throws {
         folder = other.folder
         store = other.store
+        prefix = other.prefix
         database = try TestDatabase()
     }
 
@@ -32,6 +50,7 @@ final class Pipeline: Sendable {
         var settings = LoadSettings()
         settings.sliceTags = ["region"]
         settings.owner = owner
+        settings.prefix = prefix
         settings.batch.objects = objects
         settings.parallelism = 2
         settings.join.age_s = 0
@@ -45,16 +64,16 @@ final class Pipeline: Sendable {
         var settings = settings(owner: owner, objects: objects)
         change(&settings)
         return Loader(
-            store: store, connectionString: database.uri, settings: settings, formats: Set(mappings.map(\.name)),
-            aggregate: Aggregation.make(settings: settings, mappings: mappings))
+            store: store, connectionString: database.uri, settings: settings, mappings: mappings)
     }
 
     @discardableResult
     func load(
-        owner: String = "test/1/a", objects: Int = 256, mappings: [Mapping] = [], joinNow: Bool = false
+        owner: String = "test/1/a", objects: Int = 256, mappings: [Mapping] = [], joinNow: Bool = false,
+        sweepNow: Bool = false
     ) async throws -> LoadReport {
         let loader = loader(owner: owner, objects: objects, mappings: mappings)
-        let report = try await loader.load(reach: .all, joinNow: joinNow)
+        let report = try await loader.load(reach: .all, joinNow: joinNow, sweepNow: sweepNow)
         await loader.close()
         return report
     }
@@ -75,7 +94,7 @@ final class Pipeline: Sendable {
             _ = try builder.add(segment.identity, bytes: segment.bytes)
         }
         let bundle = builder.finish()
-        let key = bundle.key(prefix: "").path
+        let key = bundle.key(prefix: prefix).path
         _ = try await store.put(key, bundle.object, PutOptions())
         return key
     }
@@ -86,8 +105,14 @@ final class Pipeline: Sendable {
             host: host, time_ms: LoadClock.now_ms(), state: ended ? .ended : .running, shipperVersion: "0.1.0",
             started_ms: Self.base_ms, unshipped: HostReport.Unshipped(), lastUpload_ms: nil, lastError: nil,
             writers: writers)
-        _ = try await store.put(ObjectKey.hostReport(prefix: "", host: host), report.encoded(), PutOptions())
+        _ = try await store.put(ObjectKey.hostReport(prefix: prefix, host: host), report.encoded(), PutOptions())
     }
+}
+
+/// The audit finds nothing; else the findings are shown.
+func expectClean(_ report: AuditReport, _ location: SourceLocation = #_sourceLocation) {
+    let isClean = report.isClean
+    #expect(isClean, "\(report.text)", sourceLocation: location)
 }
 
 /// A writer that makes segments in memory, with the counts that a real one would write.

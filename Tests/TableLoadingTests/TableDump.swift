@@ -1,0 +1,136 @@
+import TableStorage
+
+/// All tables by natural keys: what must be the same whatever the order, the batches and the loaders.
+struct TableDump {
+    /// Exact parts by table and key; floating sums apart.
+    private(set) var exact: [String: String] = [:]
+    private(set) var sums: [String: [Double]] = [:]
+
+    init(_ connection: Connection, withOutcomes: Bool = true) throws {
+        let series = """
+            (SELECT m.model_name || '/' || s.model_version || '/' || s.model_variant || '/' || s.environment || '/'
+             || s.slice_key || '=' || s.slice_value FROM nadi_store.series AS s JOIN nadi_store.model AS m USING (model_id)
+             WHERE s.series_id = t.series_id)
+            """
+        for (table, time) in [("request_minute", "minute"), ("request_hour", "hour"), ("request_day", "day")] {
+            try add(
+                table,
+                """
+                SELECT \(series) || ' ' || \(time), concat_ws('|', requests, predictions, errors, failed_predictions,
+                       latency_count, latency_bins, latency_counts), ARRAY[latency_sum]
+                FROM nadi_store.\(table) AS t
+                """, connection)
+        }
+        for (table, time) in [("feature_hour", "hour"), ("feature_day", "day")] {
+            try add(
+                table,
+                """
+                SELECT \(series) || ' ' || f.role || ' ' || f.feature_name || ' ' || \(time),
+                       concat_ws('|', numeric_count, categorical_count, null_count, wrong_type_count, minimum, maximum,
+                           log_bins, log_counts, other_count,
+                           (SELECT string_agg(c.value || '=' || u.n, ',' ORDER BY c.value COLLATE "C")
+                            FROM unnest(category_ids, category_counts) AS u (id, n)
+                            JOIN nadi_store.category AS c ON c.category_id = u.id)),
+                       ARRAY[mean_high + mean_low, (mean_high - 1e9) + mean_low, m2]
+                FROM nadi_store.\(table) AS t JOIN nadi_store.feature AS f USING (feature_id)
+                """, connection)
+        }
+        for (table, time) in [("score_hour", "hour"), ("score_day", "day")] {
+            try add(
+                table,
+                """
+                SELECT \(series) || ' ' || coalesce((SELECT value FROM nadi_store.category AS c
+                                                      WHERE c.category_id = t.category_id), '') || ' ' || \(time),
+                       concat_ws('|', bins, counts, positive_counts), sums || positive_sums
+                FROM nadi_store.\(table) AS t
+                """, connection)
+        }
+        for (table, time) in [("resource_minute", "minute"), ("resource_hour", "hour")] {
+            try add(
+                table,
+                """
+                SELECT concat_ws('/', r.service, r.instance, r.environment, r.device, measure, \(time)),
+                       concat_ws('|', count, maximum), ARRAY[sum]
+                FROM nadi_store.\(table) AS t JOIN nadi_store.resource AS r USING (resource_id)
+                """, connection)
+        }
+        try add(
+            "segment",
+            """
+            SELECT w.writer || '-' || t.seq, concat_ws('|', t.lines, t.loaded_lines, t.rejected_lines,
+                (SELECT string_agg(concat_ws(' ', h.hour, h.event_type, h.lines), ',' ORDER BY h.hour, h.event_type)
+                 FROM nadi_store.segment_hour AS h WHERE h.segment_id = t.segment_id),
+                (SELECT string_agg(concat_ws(' ', r.reason, r.lines), ',' ORDER BY r.reason)
+                 FROM nadi_store.segment_reject AS r WHERE r.segment_id = t.segment_id)), ARRAY[0]
+            FROM nadi_store.segment AS t JOIN nadi_store.writer AS w USING (writer_id) WHERE t.state = 'loaded'
+            """, connection)
+        try add(
+            "outcome",
+            """
+            SELECT concat_ws('/', m.model_name, event_type, name, prediction_id),
+                   concat_ws('|', revision, event_time, event_id, label_text, label_number, value, score,
+                             prediction_hour, arrival_day), ARRAY[0]
+            FROM nadi_store.outcome AS t JOIN nadi_store.model AS m USING (model_id)
+            """, connection)
+        try add(
+            "outcome_arrival",
+            """
+            SELECT concat_ws('/', arrival_day, event_type, m.model_name),
+                   concat_ws('|', lines, superseded, too_late, aged_out), ARRAY[0]
+            FROM nadi_store.outcome_arrival AS t JOIN nadi_store.model AS m USING (model_id)
+            """, connection)
+        try add(
+            "deployment",
+            """
+            SELECT w.writer || '-' || s.seq || '-' || t.line, concat_ws('|', deployed_at, model_version,
+                   previous_version, action), ARRAY[0]
+            FROM nadi_store.deployment AS t JOIN nadi_store.segment AS s USING (segment_id)
+            JOIN nadi_store.writer AS w USING (writer_id)
+            """, connection)
+        if withOutcomes {
+            for (table, time) in [("outcome_hour", "hour"), ("outcome_day", "day")] {
+                try add(
+                    table,
+                    """
+                    SELECT \(series) || ' ' || \(time),
+                           concat_ws('|', labelled, classified, correct, score_bins, score_counts, log_loss_count,
+                               error_count, delay_count, delay_bins, delay_counts,
+                               (SELECT string_agg(coalesce(p.value, '?') || '>' || coalesce(l.value, '?') || '=' || u.n,
+                                                  ',' ORDER BY p.value COLLATE "C", l.value COLLATE "C")
+                                FROM unnest(confusion_predicted, confusion_labels, confusion_counts) AS u (p, l, n)
+                                LEFT JOIN nadi_store.category AS p ON p.category_id = u.p
+                                LEFT JOIN nadi_store.category AS l ON l.category_id = u.l)),
+                           ARRAY[log_loss_sum, error_sum, error_abs_sum, error_square_sum, delay_sum] || score_sum_y
+                               || score_sum_p || score_sum_p2 || score_sum_py
+                    FROM nadi_store.\(table) AS t
+                    """, connection)
+            }
+        }
+    }
+
+    private mutating func add(_ table: String, _ statement: String, _ connection: Connection) throws {
+        for row in try connection.query(statement).rows {
+            let key = table + ": " + row.text(0)
+            precondition(exact[key] == nil, "two rows \(key)")
+            exact[key] = row.text(1)
+            sums[key] = row.texts(2).compactMap(Double.init)
+        }
+    }
+
+    /// The first differences to another dump, in words; empty when they are the same (sums and moments to 1e-9).
+    func differences(_ other: TableDump) -> [String] {
+        var out: [String] = []
+        for key in Set(exact.keys).union(other.exact.keys).sorted() {
+            guard exact[key] == other.exact[key] else {
+                out.append("\(key): \(exact[key] ?? "nothing") against \(other.exact[key] ?? "nothing")")
+                continue
+            }
+            let (left, right) = (sums[key] ?? [], other.sums[key] ?? [])
+            let isSame = left.count == right.count && zip(left, right).allSatisfy { one, two in
+                abs(one - two) <= 1e-9 * max(1, abs(one), abs(two))
+            }
+            if !isSame { out.append("\(key): \(left) against \(right)") }
+        }
+        return Array(out.prefix(5))
+    }
+}
