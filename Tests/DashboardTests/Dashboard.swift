@@ -15,7 +15,8 @@ struct Dashboard: Sendable {
     let document: JSONValue
 
     static func overview() throws -> Dashboard {
-        let bytes = try Data(contentsOf: URL(fileURLWithPath: Checkout.root + "/deploy/grafana/dashboards/nadi-overview.json"))
+        let bytes = try Data(
+            contentsOf: URL(fileURLWithPath: Checkout.root + "/deploy/grafana/dashboards/nadi-overview.json"))
         return Dashboard(document: try JSONDecoder().decode(JSONValue.self, from: bytes))
     }
 

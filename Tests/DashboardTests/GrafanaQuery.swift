@@ -35,8 +35,12 @@ struct GrafanaQuery {
         var out = ""
         var rest = statement[...]
         while let match = rest.firstMatch(of: /\$\{([a-zA-Z0-9_]+)(?::([a-z]+))?\}/) {
-            guard match.2 == "sqlstring" else { throw Failure(description: "\(match.0) is not in the form ${name:sqlstring}") }
-            guard let values = variables[String(match.1)] else { throw Failure(description: "unknown variable \(match.1)") }
+            guard match.2 == "sqlstring" else {
+                throw Failure(description: "\(match.0) is not in the form ${name:sqlstring}")
+            }
+            guard let values = variables[String(match.1)] else {
+                throw Failure(description: "unknown variable \(match.1)")
+            }
             out += rest[..<match.range.lowerBound]
             out += values.map { "'" + $0.replacing("'", with: "''") + "'" }.joined(separator: ",")
             rest = rest[match.range.upperBound...]

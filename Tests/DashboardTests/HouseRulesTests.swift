@@ -9,8 +9,10 @@ import Testing
     @Test func theDocumentIsClassicAndProvisionable() {
         let document = dashboard.document
         let known: Set = [
-            "annotations", "description", "editable", "fiscalYearStartMonth", "graphTooltip", "id", "links", "liveNow", "panels",
-            "preload", "refresh", "schemaVersion", "tags", "templating", "time", "timepicker", "timezone", "title", "uid",
+            "annotations", "description", "editable", "fiscalYearStartMonth", "graphTooltip", "id", "links", "liveNow",
+            "panels",
+            "preload", "refresh", "schemaVersion", "tags", "templating", "time", "timepicker", "timezone", "title",
+            "uid",
             "version", "weekStart",
         ]
         #expect(Set(document.keys).subtracting(known).isEmpty)
@@ -25,7 +27,8 @@ import Testing
 
     @Test func panelsAreComplete() {
         let panelKeys: Set = [
-            "datasource", "description", "fieldConfig", "gridPos", "id", "interval", "options", "targets", "title", "type",
+            "datasource", "description", "fieldConfig", "gridPos", "id", "interval", "options", "targets", "title",
+            "type",
         ]
         for panel in dashboard.panels {
             let title = panel["title"]?.text ?? "a panel without a title"
@@ -45,6 +48,53 @@ import Testing
         }
     }
 
+    /// The options that Grafana's published schemas require of each panel type, and all that they know.
+    @Test func optionsAreThoseOfThePanelTypes() {
+        let known: [String: (required: Set<String>, optional: Set<String>)] = [
+            "timeseries": (["legend", "tooltip"], ["timezone", "orientation"]),
+            "stat": (
+                [
+                    "graphMode", "colorMode", "justifyMode", "textMode", "wideLayout", "showPercentChange",
+                    "percentChangeColorMode", "reduceOptions", "orientation",
+                ], ["text"]
+            ),
+            "table": (
+                ["frameIndex", "showHeader"], ["cellHeight", "footer", "sortBy", "showTypeIcons", "enablePagination"]
+            ),
+            "heatmap": (
+                ["color", "showValue", "yAxis", "legend", "tooltip", "exemplars"],
+                [
+                    "calculate", "calculation", "filterValues", "rowsFrame", "cellGap", "cellRadius", "cellValues",
+                    "selectionMode",
+                ]
+            ),
+            "state-timeline": (
+                ["showValue", "rowHeight", "legend", "tooltip"], ["mergeValues", "alignValue", "timezone", "perPage"]
+            ),
+            "barchart": (
+                [
+                    "orientation", "xTickLabelRotation", "xTickLabelMaxLength", "stacking", "showValue", "barWidth",
+                    "groupWidth", "legend", "tooltip", "fullHighlight",
+                ],
+                ["xField", "colorByField", "barRadius", "xTickLabelSpacing", "text"]
+            ),
+        ]
+        for panel in dashboard.panels {
+            let type = panel["type"]?.text ?? ""
+            let title = panel["title"]?.text ?? "?"
+            guard let rules = known[type] else {
+                Issue.record("\(title): nothing is known of the type \(type)")
+                continue
+            }
+            let options = Set(panel["options"]?.keys ?? [])
+            #expect(rules.required.isSubset(of: options), "\(title) lacks \(rules.required.subtracting(options))")
+            #expect(options.subtracting(rules.required).isSubset(of: rules.optional), "\(title): \(options)")
+            if let legend = panel["options"]?["legend"], type != "heatmap" {
+                #expect(Set(legend.keys) == ["displayMode", "placement", "showLegend", "calcs"], "\(title)")
+            }
+        }
+    }
+
     @Test func identifiersAreUniqueAndPanelsDoNotOverlap() {
         let all = dashboard.document["panels"]?.elements ?? []
         let ids = all.compactMap { $0["id"]?.number }
@@ -60,14 +110,18 @@ import Testing
             #expect(x + width <= 24)
             for column in Int(x)..<Int(x + width) {
                 for line in Int(y)..<Int(y + height) {
-                    #expect(taken.insert([column, line]).inserted, "\(panel["title"]?.text ?? "?") overlaps at \(column), \(line)")
+                    #expect(
+                        taken.insert([column, line]).inserted,
+                        "\(panel["title"]?.text ?? "?") overlaps at \(column), \(line)")
                 }
             }
         }
     }
 
     @Test func theThreeQuestionsAreRows() {
-        let rows = (dashboard.document["panels"]?.elements ?? []).filter { $0["type"]?.text == "row" }.compactMap { $0["title"]?.text }
+        let rows = (dashboard.document["panels"]?.elements ?? []).filter { $0["type"]?.text == "row" }.compactMap {
+            $0["title"]?.text
+        }
         #expect(rows == ["Is it up?", "Is its input what it was?", "Is it right?"])
         #expect(dashboard.panels.first?["title"]?.text == "Complete until")
         #expect(dashboard.statements.count { $0.kind == .panel } <= 20)
@@ -79,7 +133,9 @@ import Testing
             #expect(!statement.sql.contains("--") && !statement.sql.contains("/*"), "\(statement.name): comment")
             #expect(!statement.sql.contains(";"), "\(statement.name): several statements")
             #expect(!statement.sql.contains("nadi_store"), "\(statement.name): reads tables")
-            #expect(statement.sql.contains("ORDER BY") || statement.sql.contains("nadi.complete_until"), "\(statement.name): order")
+            #expect(
+                statement.sql.contains("ORDER BY") || statement.sql.contains("nadi.complete_until"),
+                "\(statement.name): order")
             for match in statement.sql.matches(of: /\$__timeFrom\(\)( [-+])|\$__timeTo\(\)( [-+])/) {
                 Issue.record("\(statement.name): \(match.0) is arithmetic on an untyped literal")
             }
@@ -94,7 +150,9 @@ import Testing
                 #expect(names.contains(String(match.1)), "\(match.0) in \(text)")
                 #expect(match.1 == "datasource" || match.2 == ":sqlstring", "\(match.0) in \(text)")
             }
-            for match in text.matches(of: /\$([a-zA-Z][a-zA-Z0-9_]*)/) { Issue.record("bare variable \(match.0) in \(text)") }
+            for match in text.matches(of: /\$([a-zA-Z][a-zA-Z0-9_]*)/) {
+                Issue.record("bare variable \(match.0) in \(text)")
+            }
         }
         for variable in dashboard.variables where variable["type"]?.text == "query" {
             #expect(variable["refresh"]?.number == 2)

@@ -19,7 +19,8 @@ import Testing
         let dashboard = try Dashboard.overview()
         let now = try Self.now(reader)
         let query = GrafanaQuery(
-            from: now - 30 * 86_400_000, to: now, interval: 86400, variables: try Self.selections(dashboard, reader, now)[0])
+            from: now - 30 * 86_400_000, to: now, interval: 86400,
+            variables: try Self.selections(dashboard, reader, now)[0])
         for statement in dashboard.statements {
             let text = try query.expand(statement.sql)
             let times = try (0..<5).map { _ in
@@ -33,7 +34,10 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: TestServers.variable("NADI_TEST_DEMO_DATABASE") != nil, "set NADI_TEST_DEMO_DATABASE to the demo's URI"))
+    @Test(
+        .enabled(
+            if: TestServers.variable("NADI_TEST_DEMO_DATABASE") != nil, "set NADI_TEST_DEMO_DATABASE to the demo's URI")
+    )
     func everythingRunsOnTheDemo() throws {
         let uri = try #require(TestServers.variable("NADI_TEST_DEMO_DATABASE"))
         try runEverything({ try Connection(uri) }, { try Connection(uri) })
@@ -46,7 +50,9 @@ import Testing
         let now = try Self.now(reader)
         let selections = try Self.selections(dashboard, reader, now)
         let hour: Int64 = 3_600_000
-        let ranges = [(now - 24 * hour, now), (now - 900 * 24 * hour, now - 900 * 24 * hour + hour), (now - 720 * hour, now)]
+        let ranges = [
+            (now - 24 * hour, now), (now - 900 * 24 * hour, now - 900 * 24 * hour + hour), (now - 720 * hour, now),
+        ]
         for statement in dashboard.statements {
             for (number, variables) in selections.enumerated() {
                 for (from, to) in ranges {
@@ -67,7 +73,9 @@ import Testing
     }
 
     /// What the variables hold: all, one of each, a value with a quote, and one tag's slices.
-    private static func selections(_ dashboard: Dashboard, _ reader: Connection, _ now: Int64) throws -> [[String: [String]]] {
+    private static func selections(_ dashboard: Dashboard, _ reader: Connection, _ now: Int64) throws -> [[String:
+        [String]]]
+    {
         var all: [String: [String]] = [:]
         for statement in dashboard.statements where statement.kind == .variable {
             let query = GrafanaQuery(from: now - 3_600_000, to: now, interval: 60, variables: all)
@@ -94,18 +102,30 @@ import Testing
         let times = result.rows.map { $0.optionalTime(0) }
         #expect(!times.contains(nil), "\(statement.name): a time is null")
         #expect(zip(times, times.dropFirst()).allSatisfy { ($0 ?? 0) <= ($1 ?? 0) }, "\(statement.name): not ascending")
-        if statement.kind == .panel { #expect(Set(times).count <= 61, "\(statement.name): \(Set(times).count) points a series") }
+        if statement.kind == .panel {
+            #expect(Set(times).count <= 61, "\(statement.name): \(Set(times).count) points a series")
+        }
     }
 
     /// Only types that Grafana's PostgreSQL engine reads in every version; a series needs numbers.
     private func checkTypes(_ statement: Dashboard.Statement, _ text: String, _ owner: Connection) throws {
-        try owner.execute("BEGIN; SET LOCAL timezone = 'UTC'; CREATE TEMPORARY TABLE nadi_shape ON COMMIT DROP AS SELECT * FROM (\(text)) AS q WITH NO DATA")
+        try owner.execute(
+            """
+            BEGIN; SET LOCAL timezone = 'UTC'; CREATE TEMPORARY TABLE nadi_shape ON COMMIT DROP AS SELECT *
+            FROM (\(text)) AS q WITH NO DATA
+            """
+        )
         let types = try owner.query(
-            "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'nadi_shape'::regclass AND attnum > 0 ORDER BY attnum"
+            """
+            SELECT format_type(atttypid, NULL)
+            FROM pg_attribute WHERE attrelid = 'nadi_shape'::regclass AND attnum > 0 ORDER BY attnum
+            """
         ).rows.map { $0.text(0) }
         try owner.execute("ROLLBACK")
         let numbers: Set = ["double precision", "numeric", "bigint", "integer"]
-        #expect(Set(types).subtracting(numbers).subtracting(["timestamp with time zone", "boolean", "text"]).isEmpty, "\(statement.name): \(types)")
+        #expect(
+            Set(types).subtracting(numbers).subtracting(["timestamp with time zone", "boolean", "text"]).isEmpty,
+            "\(statement.name): \(types)")
         guard statement.format == "time_series" else { return }
         #expect(types.first == "timestamp with time zone", "\(statement.name): \(types)")
         #expect(types.contains { numbers.contains($0) }, "\(statement.name): \(types)")

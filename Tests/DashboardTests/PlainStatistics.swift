@@ -26,7 +26,8 @@ enum PlainStatistics {
         return (sum, cells.count)
     }
 
-    /// Each code's decile of the first sample, by the middle of the ranks that share it; unseen codes go where they would lie.
+    /// Each code's decile of the first sample, by the middle of the ranks that share it; unseen codes go where they
+    /// would lie.
     static func deciles(of codes: [Int], by first: [Int]) -> [Int] {
         let sorted = first.sorted()
         var ranks: [Int: Int] = [:]
@@ -67,7 +68,8 @@ enum PlainStatistics {
         return min(1, max(0, sum))
     }
 
-    /// The probability that chi-square exceeds `x`: the upper incomplete gamma function by its series or Lentz's fraction.
+    /// The probability that chi-square exceeds `x`: the upper incomplete gamma function, by its series or Lentz's
+    /// continued fraction.
     static func chiSquareTail(_ x: Double, freedom: Int) -> Double {
         let a = Double(freedom) / 2
         let z = x / 2

@@ -16,7 +16,8 @@ import Testing
         #expect(views.count >= 24)
         let columns = try connection.query(
             """
-            SELECT c.relname || '.' || a.attname, col_description(c.oid, a.attnum), format_type(a.atttypid, NULL) FROM pg_class c
+            SELECT c.relname || '.' || a.attname, col_description(c.oid, a.attnum), format_type(a.atttypid, NULL)
+            FROM pg_class c
             JOIN pg_attribute a ON a.attrelid = c.oid
             WHERE c.relnamespace = 'nadi'::regnamespace AND c.relkind IN ('v', 'r', 'm', 'p') AND a.attnum > 0
             """
@@ -37,10 +38,14 @@ import Testing
         for row in functions where row.text(0).hasPrefix("nadi.") {
             #expect((row.optionalText(1) ?? "").hasSuffix("."), "\(row.text(0)) has no comment")
         }
-        let plain: Set = ["text", "bigint", "integer", "double precision", "boolean", "timestamp with time zone", "date"]
+        let plain: Set = [
+            "text", "bigint", "integer", "double precision", "boolean", "timestamp with time zone", "date",
+        ]
         for row in columns {
             #expect(plain.contains(row.text(2)), "\(row.text(0)) is \(row.text(2))")
-            #expect(!row.text(0).hasSuffix("_lat") && !row.text(0).hasSuffix("_long"), "\(row.text(0)) reads as a coordinate")
+            #expect(
+                !row.text(0).hasSuffix("_lat") && !row.text(0).hasSuffix("_long"),
+                "\(row.text(0)) reads as a coordinate")
         }
     }
 
@@ -48,19 +53,24 @@ import Testing
         let database = try TestDatabase()
         let reader = try database.connectAsReader()
         for statement in [
-            "SELECT * FROM nadi_store.model", "SELECT * FROM nadi_store.reject_line", "SELECT nadi_store.bin_value(40000)",
+            "SELECT * FROM nadi_store.model", "SELECT * FROM nadi_store.reject_line",
+            "SELECT nadi_store.bin_value(40000)",
             "SELECT * FROM nadi_store.request_rows('{1}', now(), now(), NULL, false)",
-            "INSERT INTO nadi.model (model_name) VALUES ('m')", "UPDATE nadi.deployment SET actor = 'me'", "DELETE FROM nadi.model",
+            "INSERT INTO nadi.model (model_name) VALUES ('m')", "UPDATE nadi.deployment SET actor = 'me'",
+            "DELETE FROM nadi.model",
             "CREATE TABLE nadi.mine (a int)", "CREATE FUNCTION nadi.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         ] {
             let error = #expect(throws: DatabaseError.self, "\(statement)") { try reader.query(statement) }
-            // insufficient_privilege, read_only_sql_transaction, object_not_in_prerequisite_state (a view that takes no rows)
+            // insufficient_privilege, read_only_sql_transaction, object_not_in_prerequisite_state (a view of no one table)
             #expect(["42501", "25006", "55000"].contains(error?.sqlState), "\(statement): \(error?.sqlState ?? "")")
         }
         // Also without the session's read-only setting, which a session may change.
         let writer = try database.connect()
         try writer.execute("SET ROLE nadi_reader")
-        for statement in ["INSERT INTO nadi.model (model_name) VALUES ('m')", "DELETE FROM nadi.model", "CREATE TABLE nadi.mine (a int)"] {
+        for statement in [
+            "INSERT INTO nadi.model (model_name) VALUES ('m')", "DELETE FROM nadi.model",
+            "CREATE TABLE nadi.mine (a int)",
+        ] {
             let error = #expect(throws: DatabaseError.self, "\(statement)") { try writer.query(statement) }
             #expect(["42501", "55000"].contains(error?.sqlState), "\(statement): \(error?.sqlState ?? "")")
         }
@@ -96,14 +106,20 @@ import Testing
         ).rows.map { $0.text(0) }
         for view in views {
             let rows = try reader.query("SELECT * FROM nadi.\(view)").count
-            if view == "complete_until" { #expect(rows == 1) } else if view != "audit_balance" { #expect(rows == 0, "\(view)") }
+            if view == "complete_until" {
+                #expect(rows == 1)
+            } else if view != "audit_balance" {
+                #expect(rows == 0, "\(view)")
+            }
         }
         #expect(try reader.query("SELECT complete_until FROM nadi.complete_until").first?.optionalTime(0) == nil)
         #expect(try reader.query("SELECT bool_and(is_balanced) FROM nadi.audit_balance").first?.boolean(0) == true)
         let range = "'m', now() - interval '3 days', now()"
         for call in [
-            "requests(\(range))", "latency_quantiles(\(range))", "latency_heatmap(\(range))", "feature_statistics(\(range))",
-            "feature_histogram('m', 'f', now() - interval '3 days', now())", "class_mix(\(range))", "score_histogram(\(range))",
+            "requests(\(range))", "latency_quantiles(\(range))", "latency_heatmap(\(range))",
+            "feature_statistics(\(range))",
+            "feature_histogram('m', 'f', now() - interval '3 days', now())", "class_mix(\(range))",
+            "score_histogram(\(range))",
             "accuracy(\(range))", "drift_over_time(\(range))",
             "drift_between('m', now() - interval '3 days', now() - interval '2 days', now() - interval '1 day', now())",
         ] {

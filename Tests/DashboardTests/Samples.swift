@@ -19,8 +19,10 @@ struct Samples {
     }
 
     /// Requests of one hour, each a successful prediction.
-    func addRequests(_ model: String, hour: Int, latencies: [Double?], slice: (String, String) = ("all", "all")) throws {
-        var rows = try connection.copy(into: "test.request", columns: ["model", "slice_key", "slice_value", "hour", "latency"])
+    func addRequests(_ model: String, hour: Int, latencies: [Double?], slice: (String, String) = ("all", "all")) throws
+    {
+        var rows = try connection.copy(
+            into: "test.request", columns: ["model", "slice_key", "slice_value", "hour", "latency"])
         for latency in latencies {
             rows.append(model)
             rows.append(slice.0)
@@ -34,9 +36,11 @@ struct Samples {
 
     /// Values of one feature in one hour: a number, a word, or neither for null.
     func addValues(
-        _ model: String, _ feature: String, hour: Int, role: String = "feature", numbers: [Double?] = [], words: [String?] = []
+        _ model: String, _ feature: String, hour: Int, role: String = "feature", numbers: [Double?] = [],
+        words: [String?] = []
     ) throws {
-        var rows = try connection.copy(into: "test.value", columns: ["model", "role", "feature", "hour", "number", "word"])
+        var rows = try connection.copy(
+            into: "test.value", columns: ["model", "role", "feature", "hour", "number", "word"])
         for (number, word) in numbers.map({ ($0, nil as String?) }) + words.map({ (nil as Double?, $0) }) {
             rows.append(model)
             rows.append(role)
