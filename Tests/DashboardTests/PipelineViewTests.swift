@@ -18,7 +18,8 @@ import Testing
             """
             CREATE FUNCTION pg_temp.ago(minutes float8) RETURNS timestamptz LANGUAGE sql
                 AS $$ SELECT '2026-11-23 12:00:00Z'::timestamptz - minutes * interval '1 minute' $$;
-            INSERT INTO nadi_store.load_run (owner, version, started_at) VALUES ('l', '1', pg_temp.ago(30)), ('l', '1', pg_temp.ago(0));
+            INSERT INTO nadi_store.load_run (owner, version, started_at)
+                VALUES ('l', '1', pg_temp.ago(30)), ('l', '1', pg_temp.ago(0));
             INSERT INTO nadi_store.host (host, state, reported_at, oldest_unshipped_at) VALUES \(hosts);
             """)
         if !objects.isEmpty {
@@ -32,7 +33,8 @@ import Testing
         let row = try #require(
             try database.connectAsReader().query(
                 """
-                SELECT extract(epoch FROM '2026-11-23 12:00:00Z'::timestamptz - complete_until) / 60, silent_hosts, oldest_waiting
+                SELECT extract(epoch FROM '2026-11-23 12:00:00Z'::timestamptz - complete_until) / 60, silent_hosts,
+                       oldest_waiting
                 FROM nadi.complete_until
                 """
             ).first)
@@ -57,7 +59,8 @@ import Testing
     @Test func silentHostsAreLeftOutAndNamed() throws {
         #expect(
             try answer(
-                "('a', 'running', pg_temp.ago(1), NULL), ('c', 'running', pg_temp.ago(16), pg_temp.ago(60)), ('b', NULL, NULL, NULL)"
+                "('a', 'running', pg_temp.ago(1), NULL), ('c', 'running', pg_temp.ago(16), pg_temp.ago(60)), "
+                    + "('b', NULL, NULL, NULL)"
             )
                 == Answer(minutes: 1, silent: "b, c"))
         #expect(
@@ -80,13 +83,18 @@ import Testing
         try connection.execute(
             """
             INSERT INTO nadi_store.host (host, state, reported_at) VALUES ('a', 'running', now());
-            INSERT INTO nadi_store.writer (writer, host_id, appended, written, dropped_disk_full) SELECT 'a-1', host_id, 130, 120, 10 FROM nadi_store.host;
+            INSERT INTO nadi_store.writer (writer, host_id, appended, written, dropped_disk_full)
+                SELECT 'a-1', host_id, 130, 120, 10 FROM nadi_store.host;
             INSERT INTO nadi_store.object (object_key, host_id, sealed_at, size_bytes, state, lines)
-                SELECT k, host_id, '2026-11-23 10:59:00Z', 1, 'loaded', n FROM nadi_store.host, (VALUES ('k1', 120), ('k2', 50)) v(k, n);
-            INSERT INTO nadi_store.segment (object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state, loaded_lines, rejected_lines)
-                SELECT o.object_id, w.writer_id, v.seq, '2026-11-23 10:59:00Z', v.lines, 1, '', v.state, v.loaded, v.rejected
+                SELECT k, host_id, '2026-11-23 10:59:00Z', 1, 'loaded', n
+                FROM nadi_store.host, (VALUES ('k1', 120), ('k2', 50)) v(k, n);
+            INSERT INTO nadi_store.segment (object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state,
+                                            loaded_lines, rejected_lines)
+                SELECT o.object_id, w.writer_id, v.seq, '2026-11-23 10:59:00Z', v.lines, 1, '', v.state,
+                       v.loaded, v.rejected
                 FROM nadi_store.writer w, nadi_store.object o
-                JOIN (VALUES ('k1', 0, 50, 'loaded', 48, 2), ('k1', 1, 70, 'loaded', 69, 1), ('k2', 0, 50, 'duplicate', 0, 0))
+                JOIN (VALUES ('k1', 0, 50, 'loaded', 48, 2), ('k1', 1, 70, 'loaded', 69, 1),
+                             ('k2', 0, 50, 'duplicate', 0, 0))
                     AS v(k, seq, lines, state, loaded, rejected) ON o.object_key = v.k;
             INSERT INTO nadi_store.segment_reject
                 SELECT segment_id, 'invalid_json', rejected_lines FROM nadi_store.segment WHERE rejected_lines > 0;

@@ -81,7 +81,8 @@ import Testing
                 try reader.query(
                     """
                     SELECT numeric_count, missing_count, null_count, absent_count, mean_value - 1e9,
-                           standard_deviation, minimum_value, maximum_value, prediction_count, missing_rate FROM nadi.feature_statistics('m', $1, $2)
+                           standard_deviation, minimum_value, maximum_value, prediction_count, missing_rate
+                    FROM nadi.feature_statistics('m', $1, $2)
                     """, [samples.at(from), samples.at(to)]
                 ).first)
             #expect(row.integer(0) == all.count && row.integer(1) == 40 && row.integer(2) == 16 && row.integer(3) == 24)

@@ -61,7 +61,7 @@ import Testing
             "CREATE TABLE nadi.mine (a int)", "CREATE FUNCTION nadi.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         ] {
             let error = #expect(throws: DatabaseError.self, "\(statement)") { try reader.query(statement) }
-            // insufficient_privilege, read_only_sql_transaction, object_not_in_prerequisite_state (a view of no one table)
+            // insufficient_privilege, read_only_sql_transaction, object_not_in_prerequisite_state
             #expect(["42501", "25006", "55000"].contains(error?.sqlState), "\(statement): \(error?.sqlState ?? "")")
         }
         // Also without the session's read-only setting, which a session may change.
@@ -127,5 +127,20 @@ import Testing
             #expect(rows == (call.hasPrefix("requests") || call.hasPrefix("accuracy") ? 1 : 0), "\(call)")
         }
         #expect(try reader.query("SELECT nadi.latency_quantile(0.5, \(range))").first?.optionalReal(0) == nil)
+    }
+
+    /// The page that teaches the views runs as it stands.
+    @Test func everyExampleOfThePageRuns() throws {
+        let database = try TestDatabase()
+        let reader = try database.connectAsReader()
+        let page = try Checkout.text("sql/README.md")
+        var examples = 0
+        for block in page.matches(of: /```sql\n([^`]*)```/) where !block.1.contains("CREATE ROLE") {
+            for statement in block.1.split(separator: ";\n") where statement.contains("SELECT") {
+                do { _ = try reader.query(String(statement)) } catch { Issue.record("\(error)\n\(statement)") }
+                examples += 1
+            }
+        }
+        #expect(examples >= 18)
     }
 }
