@@ -3,7 +3,7 @@
 -- Compares window i with window i - 1 for each i > 1. Numbers: log bins, grouped by the deciles of the earlier window
 -- (a bin goes where its middle rank falls). Text and classes: categories. Scores: score bins, grouped likewise.
 CREATE FUNCTION nadi_store.drift_windows(
-    model text, series int[], window_from timestamptz[], window_to timestamptz[], roles text[], features text[]
+    model text, series int[], window_from timestamptz[], window_to timestamptz[], width interval, roles text[], features text[]
 ) RETURNS TABLE (
     window_number int, feature_role text, feature_name text, value_kind text, first_count float8, second_count float8, bin_count int,
     psi float8, psi_noise float8, ks float8, ks_p_value float8, first_missing_rate float8, second_missing_rate float8,
@@ -16,11 +16,28 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH windows AS (
-        SELECT u.place::int AS w, u.first, u.last, nadi_store.successful_predictions(series, u.first, u.last) AS predictions
-        FROM unnest(window_from, window_to) WITH ORDINALITY AS u(first, last, place)
+        SELECT u.place::int AS w, u.first, u.last FROM unnest(window_from, window_to) WITH ORDINALITY AS u(first, last, place)
+    ), predictions AS (
+        SELECT w.w, sum(r.predictions - r.failed_predictions)::float8 AS n
+        FROM windows w CROSS JOIN LATERAL nadi_store.request_rows(series, w.first, w.last, NULL, false) r WHERE width IS NULL GROUP BY w.w
+        UNION ALL
+        SELECT w.w, sum(r.predictions - r.failed_predictions)::float8
+        FROM nadi_store.request_rows(series, window_from[1], window_to[windows], width, false) r
+        JOIN windows w ON w.first = nadi_store.bucket_of(r.hour, width, NULL) WHERE width IS NOT NULL GROUP BY w.w
     ), feature_rows AS MATERIALIZED (
-        SELECT w.w, r.feature_id, r.log_bins, r.log_counts, r.category_ids, r.category_counts, r.other_count
-        FROM windows w CROSS JOIN LATERAL nadi_store.feature_rows(series, feature_ids, w.first, w.last, NULL) r
+        SELECT w.w, r.*
+        FROM windows w CROSS JOIN LATERAL nadi_store.feature_rows(series, feature_ids, w.first, w.last, NULL) r WHERE width IS NULL
+        UNION ALL
+        SELECT w.w, r.*
+        FROM nadi_store.feature_rows(series, feature_ids, window_from[1], window_to[windows], width) r
+        JOIN windows w ON w.first = nadi_store.bucket_of(r.hour, width, NULL) WHERE width IS NOT NULL
+    ), score_rows AS (
+        SELECT w.w, r.bins, r.counts
+        FROM windows w CROSS JOIN LATERAL nadi_store.score_rows(series, w.first, w.last, NULL) r WHERE width IS NULL AND r.category_id = 0
+        UNION ALL
+        SELECT w.w, r.bins, r.counts
+        FROM nadi_store.score_rows(series, window_from[1], window_to[windows], width) r
+        JOIN windows w ON w.first = nadi_store.bucket_of(r.hour, width, NULL) WHERE width IS NOT NULL AND r.category_id = 0
     ), cells AS (
         SELECT r.w, r.feature_id, 'numeric' AS kind, c.code, sum(c.n::float8) AS n
         FROM feature_rows r, unnest(r.log_bins, r.log_counts) AS c(code, n) GROUP BY 1, 2, 4
@@ -31,15 +48,24 @@ BEGIN
             UNION ALL SELECT 0, r.other_count WHERE r.other_count > 0) c
         GROUP BY 1, 2, 4
         UNION ALL
-        SELECT w.w, 0, 'score', c.code, sum(c.n::float8)
-        FROM windows w CROSS JOIN LATERAL nadi_store.score_rows(series, w.first, w.last, NULL) r,
-             unnest(r.bins, r.counts) AS c(code, n)
-        WHERE r.category_id = 0 AND (roles IS NULL OR 'score' = ANY (roles)) AND (features IS NULL OR 'score' = ANY (features))
+        SELECT r.w, 0, 'score', c.code, sum(c.n::float8)
+        FROM score_rows r, unnest(r.bins, r.counts) AS c(code, n)
+        WHERE (roles IS NULL OR 'score' = ANY (roles)) AND (features IS NULL OR 'score' = ANY (features))
         GROUP BY 1, 4
     ), totals AS (
-        SELECT w.w, t.feature_id, t.numeric_count, t.categorical_count,
-               CASE WHEN t.numeric_count > 1 THEN sqrt(t.m2 / (t.numeric_count - 1)) ELSE 0 END AS deviation, t.minimum, t.maximum
-        FROM windows w CROSS JOIN LATERAL nadi_store.feature_totals(series, feature_ids, w.first, w.last) t
+        -- Deviations as in feature_totals: differences from the largest group's mean.
+        SELECT t.w, t.feature_id, sum(t.n) AS numeric_count, sum(t.categorical_count::float8) AS categorical_count,
+               CASE WHEN sum(t.n) > 1 THEN coalesce(nullif(sqrt(greatest(0, sum(t.m) + sum(t.n * t.d * t.d) - sum(t.n * t.d) ^ 2 / sum(t.n))
+                   / (sum(t.n) - 1)), 'NaN'), 0) ELSE 0 END AS deviation, min(t.minimum) AS minimum, max(t.maximum) AS maximum
+        FROM (
+            SELECT p.*, p.numeric_count::float8 AS n, CASE WHEN p.numeric_count > 0 THEN p.m2 ELSE 0 END AS m,
+                   CASE WHEN p.numeric_count = 0 THEN 0
+                        WHEN abs(p.mean_high) < 1e120 AND abs(p.pivot) < 1e120 THEN (p.mean_high - p.pivot) + p.mean_low
+                        ELSE 'NaN' END AS d
+            FROM (SELECT r.*, first_value(r.mean_high) OVER (
+                      PARTITION BY r.w, r.feature_id ORDER BY r.numeric_count DESC, r.hour, r.series_id) AS pivot
+                  FROM feature_rows r) p) t
+        GROUP BY t.w, t.feature_id
         UNION ALL
         SELECT c.w, 0, sum(c.n), 0, NULL, NULL, NULL FROM cells c WHERE c.kind = 'score' GROUP BY c.w
     ), pairs AS (
@@ -47,10 +73,10 @@ BEGIN
                least(a.minimum, b.minimum) AS minimum, greatest(a.maximum, b.maximum) AS maximum,
                k.kind, CASE WHEN k.kind = 'categorical' THEN a.categorical_count ELSE a.numeric_count END AS n_a,
                CASE WHEN k.kind = 'categorical' THEN b.categorical_count ELSE b.numeric_count END AS n_b,
-               first.predictions AS predictions_a, second.predictions AS predictions_b
+               coalesce(first.n, 0) AS predictions_a, coalesce(second.n, 0) AS predictions_b
         FROM (SELECT t.w, t.feature_id FROM totals t WHERE t.w > 1
               UNION SELECT t.w + 1, t.feature_id FROM totals t WHERE t.w < windows) p
-        JOIN windows first ON first.w = p.w - 1 JOIN windows second ON second.w = p.w
+        LEFT JOIN predictions first ON first.w = p.w - 1 LEFT JOIN predictions second ON second.w = p.w
         LEFT JOIN totals a ON a.w = p.w - 1 AND a.feature_id = p.feature_id
         LEFT JOIN totals b ON b.w = p.w AND b.feature_id = p.feature_id
         CROSS JOIN LATERAL (SELECT CASE
@@ -122,7 +148,7 @@ BEGIN
     FROM judged j LEFT JOIN nadi_store.feature f ON f.feature_id = j.feature_id;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.drift_windows(text, int[], timestamptz[], timestamptz[], text[], text[]) IS 'Each window against the one before it, feature by feature: what drift_between and drift_over_time show.';
+COMMENT ON FUNCTION nadi_store.drift_windows(text, int[], timestamptz[], timestamptz[], interval, text[], text[]) IS 'Each window against the one before it, feature by feature: what drift_between and drift_over_time show. width: set where the windows are consecutive buckets of that width, which are then read at once.';
 
 CREATE FUNCTION nadi.drift_between(
     model text, first_from timestamptz, first_to timestamptz, second_from timestamptz, second_to timestamptz,
@@ -141,7 +167,7 @@ BEGIN
     SELECT d.feature_role, d.feature_name, d.value_kind, d.first_count::bigint, d.second_count::bigint, d.bin_count, d.psi, d.psi_noise,
            d.ks, d.ks_p_value, d.first_missing_rate, d.second_missing_rate, d.second_missing_rate - d.first_missing_rate,
            d.drift_state, d.reason
-    FROM nadi_store.drift_windows(model, ids, ARRAY[first_from, second_from], ARRAY[first_to, second_to], roles, features) d
+    FROM nadi_store.drift_windows(model, ids, ARRAY[first_from, second_from], ARRAY[first_to, second_to], NULL, roles, features) d
     ORDER BY array_position(ARRAY['score', 'prediction', 'feature'], d.feature_role), d.feature_name;
 END
 $$;
@@ -169,7 +195,8 @@ BEGIN
     SELECT starts[d.window_number], starts[d.window_number] + width, d.feature_role, d.feature_name, d.value_kind,
            d.first_count::bigint, d.second_count::bigint, d.psi, d.psi_noise, d.ks, d.first_missing_rate, d.second_missing_rate,
            d.drift_state, d.reason
-    FROM nadi_store.drift_windows(model, ids, starts, (SELECT array_agg(s + width ORDER BY s) FROM unnest(starts) s), roles, features) d
+    FROM nadi_store.drift_windows(model, ids, starts, (SELECT array_agg(s + width ORDER BY s) FROM unnest(starts) s), width,
+                                  roles, features) d
     ORDER BY 1, array_position(ARRAY['score', 'prediction', 'feature'], d.feature_role), d.feature_name;
 END
 $$;
