@@ -1,6 +1,7 @@
 import FlyingFox
 import FlyingSocks
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// The little HTTP server beside a service: `/metrics`, `/healthz` and what else it is given.
 ///
