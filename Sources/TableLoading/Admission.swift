@@ -103,7 +103,8 @@ package struct Admission: Sendable {
 
         let knownModels = Set(
             try connection.query(
-                "SELECT model_name FROM nadi_store.model").rows.map { $0.text(0) })
+                "SELECT model_name FROM nadi_store.model"
+            ).rows.map { $0.text(0) })
         var room = caps.models - knownModels.count
         var admittedModels = knownModels
         for name in Set(batch.models).subtracting(knownModels).sorted() where room > 0 || name == Self.other {
@@ -169,7 +170,8 @@ package struct Admission: Sendable {
             var key = batch.series[index]
             if known.contains(key) { continue }
             let tag = SliceTag(model: key.model, key: key.sliceKey)
-            let isPlain = key.sliceKey == SliceName.all || key.sliceValue == SliceName.other
+            let isPlain =
+                key.sliceKey == SliceName.all || key.sliceValue == SliceName.other
                 || key.sliceValue == SliceName.missing
             if !isPlain, values[tag]?.contains(key.sliceValue) != true, (values[tag]?.count ?? 0) >= caps.sliceValues {
                 key.sliceValue = SliceName.other

@@ -105,7 +105,8 @@ struct AuditContext {
 
     func markAccepted(_ report: inout AuditReport) throws {
         let rows = try connection.query(
-            "SELECT finding, accepted_by, accepted_at, reason FROM nadi_store.accepted_loss").rows
+            "SELECT finding, accepted_by, accepted_at, reason FROM nadi_store.accepted_loss"
+        ).rows
         let accepted = Dictionary(
             uniqueKeysWithValues: rows.map { row in
                 (row.text(0), "by \(row.text(1)) at \(Timestamp.format(row.time(2))): \(row.text(3))")

@@ -19,7 +19,8 @@ extension AuditContext {
             SELECT object_key, state, lines, sealed_at, coalesce(last_error, ''), attempts,
                    coalesce(lease_until > now(), false)
             FROM nadi_store.object WHERE state <> 'loaded' ORDER BY object_id LIMIT 1000
-            """).rows
+            """
+        ).rows
         for row in rows {
             let key = row.text(0)
             switch row.text(1) {
@@ -79,7 +80,8 @@ extension AuditContext {
                       FROM nadi_store.segment WHERE writer_id = w.writer_id AND state = 'loaded') AS g
             ) AS s ON true
             ORDER BY w.writer
-            """).rows
+            """
+        ).rows
         var appended: Int64 = 0
         var accounted: Int64 = 0
         var written: Int64 = 0
@@ -93,7 +95,8 @@ extension AuditContext {
             check(writer, hasUnloaded: bucket.hosts.contains(writer.host) || row.boolean(17), &report)
         }
         balance(
-            "appended = written + dropped", ("appended (writers)", appended), ("written + dropped (writers)", accounted),
+            "appended = written + dropped", ("appended (writers)", appended),
+            ("written + dropped (writers)", accounted),
             mustBeEqual: false, &report)
         balance(
             "written = stored", ("written (writers)", written),
@@ -124,7 +127,8 @@ extension AuditContext {
         }
         for gap in unexplained {
             let name = gap.count == 1 ? "\(gap.lowerBound)" : "\(gap.lowerBound)-\(gap.upperBound)"
-            let text = "segment \(name) of writer \(writer.name) (host \(writer.host)) is neither stored nor in the spool"
+            let text =
+                "segment \(name) of writer \(writer.name) (host \(writer.host)) is neither stored nor in the spool"
             if hasUnloaded {
                 note("gap:\(writer.name)-\(name)", text + " yet: objects of its host are not loaded", &report)
             } else {
@@ -162,7 +166,8 @@ extension AuditContext {
                    (SELECT min(o.sealed_at) FROM nadi_store.object AS o WHERE o.host_id = h.host_id
                     AND o.state IN ('claimed', 'poisoned', 'pending'))
             FROM nadi_store.host AS h ORDER BY host
-            """).rows
+            """
+        ).rows
         var oldest = bucket.unknown.map(\.sealed_ms).min()
         var unshipped: Int64 = 0
         for row in rows {

@@ -27,7 +27,10 @@ extension AuditContext {
             WHERE o.state = 'loaded' GROUP BY o.object_id HAVING o.lines <> coalesce(sum(s.lines), 0)
             """, &report
         ) { row in
-            ("object:\(row.text(0))", "object \(row.text(0)) has \(row.integer(1)) lines, its segments \(row.integer(2))")
+            (
+                "object:\(row.text(0))",
+                "object \(row.text(0)) has \(row.integer(1)) lines, its segments \(row.integer(2))"
+            )
         }
         try each(
             """
@@ -144,7 +147,8 @@ extension AuditContext {
         try compareDays(
             "feature", "numeric_count + categorical_count + null_count + wrong_type_count + other_count",
             "series_id, feature_id", &report)
-        try compareDays("score", "(SELECT coalesce(sum(n), 0) FROM unnest(counts) AS n)", "series_id, category_id", &report)
+        try compareDays(
+            "score", "(SELECT coalesce(sum(n), 0) FROM unnest(counts) AS n)", "series_id, category_id", &report)
         try compareDays("outcome", "labelled + classified + correct + error_count", "series_id", &report)
     }
 
@@ -223,7 +227,8 @@ extension AuditContext {
             USING (resource_id) WHERE measure = 'samples' AND device = ''
             """)[0]
         balance(
-            "resources", ("lines (ledger)", try lines(of: "resource")), ("samples (resource_hour)", resources.integer(0)),
+            "resources", ("lines (ledger)", try lines(of: "resource")),
+            ("samples (resource_hour)", resources.integer(0)),
             &report)
         try each(
             """
@@ -264,7 +269,9 @@ extension AuditContext {
 
     private func lines(of type: String) throws -> Int64 {
         try connection.query(
-            "SELECT coalesce(sum(lines), 0)::bigint FROM nadi_store.segment_hour WHERE event_type = $1", [.text(type)])[0]
+            "SELECT coalesce(sum(lines), 0)::bigint FROM nadi_store.segment_hour WHERE event_type = $1", [.text(type)])[
+                0
+            ]
             .integer(0)
     }
 

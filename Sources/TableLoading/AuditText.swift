@@ -15,8 +15,11 @@ extension AuditReport {
         for finding in findings.sorted(by: { ($0.isFailure ? 0 : 1, $0.id) < ($1.isFailure ? 0 : 1, $1.id) }) {
             let mark = finding.accepted != nil ? "accepted" : finding.isFailure ? "FAILED" : "note"
             out += "\(mark.padded(9))\(finding.id)\n         \(finding.text)"
-            if let accepted = finding.accepted { out += "\n         accepted \(accepted)" }
-            else if finding.isFailure { out += "\n         \(finding.remedy)" }
+            if let accepted = finding.accepted {
+                out += "\n         accepted \(accepted)"
+            } else if finding.isFailure {
+                out += "\n         \(finding.remedy)"
+            }
             out += "\n"
         }
         out += "\n"
@@ -36,26 +39,30 @@ extension AuditReport {
         if let completeUntil_ms { object.field("complete_until", Timestamp.format(completeUntil_ms)) }
         var out = String(decoding: object.bytes, as: UTF8.self)
         out += ",\"silent_hosts\":[" + silentHosts.map(Self.quoted).joined(separator: ",") + "]"
-        out += ",\"balances\":[" + balances.map { balance in
-            var one = JSONText()
-            one.field("name", balance.name)
-            one.field("left_source", balance.left.source)
-            one.field("left_lines", balance.left.lines)
-            one.field("right_source", balance.right.source)
-            one.field("right_lines", balance.right.lines)
-            one.field("balanced", balance.isBalanced)
-            return String(decoding: one.closed, as: UTF8.self)
-        }.joined(separator: ",") + "]"
-        out += ",\"findings\":[" + findings.map { finding in
-            var one = JSONText()
-            one.field("id", finding.id)
-            one.field("text", finding.text)
-            one.field("remedy", finding.remedy)
-            if let lines = finding.lines { one.field("lines", lines) }
-            one.field("failure", finding.isFailure)
-            if let accepted = finding.accepted { one.field("accepted", accepted) }
-            return String(decoding: one.closed, as: UTF8.self)
-        }.joined(separator: ",") + "]}"
+        out +=
+            ",\"balances\":["
+            + balances.map { balance in
+                var one = JSONText()
+                one.field("name", balance.name)
+                one.field("left_source", balance.left.source)
+                one.field("left_lines", balance.left.lines)
+                one.field("right_source", balance.right.source)
+                one.field("right_lines", balance.right.lines)
+                one.field("balanced", balance.isBalanced)
+                return String(decoding: one.closed, as: UTF8.self)
+            }.joined(separator: ",") + "]"
+        out +=
+            ",\"findings\":["
+            + findings.map { finding in
+                var one = JSONText()
+                one.field("id", finding.id)
+                one.field("text", finding.text)
+                one.field("remedy", finding.remedy)
+                if let lines = finding.lines { one.field("lines", lines) }
+                one.field("failure", finding.isFailure)
+                if let accepted = finding.accepted { one.field("accepted", accepted) }
+                return String(decoding: one.closed, as: UTF8.self)
+            }.joined(separator: ",") + "]}"
         return out
     }
 

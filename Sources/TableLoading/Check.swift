@@ -37,7 +37,8 @@ package struct Check: Sendable {
             return
         }
         do {
-            let row = try connection.query("SELECT current_database(), current_user, (extract(epoch FROM clock_timestamp()) * 1000)::bigint")[0]
+            let row = try connection.query(
+                "SELECT current_database(), current_user, (extract(epoch FROM clock_timestamp()) * 1000)::bigint")[0]
             ok("database \(row.text(0)) as \(row.text(1))")
             if connection.serverVersion < 150_000 {
                 fail("PostgreSQL \(connection.serverVersion / 10_000) is too old", "Use PostgreSQL 15 or later")

@@ -38,7 +38,8 @@ package enum HourLocks {
     private static func keys(_ hour_ms: Int64) -> [Int64] {
         func modulo(_ value: Int64) -> Int64 { (value % 1024 + 1024) % 1024 }
         return [
-            modulo(LoadClock.hour(hour_ms) / LoadClock.hour_ms), 1024 + modulo(LoadClock.day(hour_ms) / LoadClock.day_ms),
+            modulo(LoadClock.hour(hour_ms) / LoadClock.hour_ms),
+            1024 + modulo(LoadClock.day(hour_ms) / LoadClock.day_ms),
         ]
     }
 }

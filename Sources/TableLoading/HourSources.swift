@@ -67,7 +67,8 @@ package struct HourSources: Sendable {
             }
             let reader = try ObjectReader(bytes)
             var places: [LoadBatch.Place: Int] = [:]
-            for (index, segment) in reader.manifest.segments.enumerated() where places[LoadBatch.Place(segment)] == nil {
+            for (index, segment) in reader.manifest.segments.enumerated() where places[LoadBatch.Place(segment)] == nil
+            {
                 places[LoadBatch.Place(segment)] = index
             }
             var ordered: [(Int, Segment)] = []

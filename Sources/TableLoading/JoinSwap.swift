@@ -84,8 +84,9 @@ struct JoinSwap {
         try writer.finish()
     }
 
-    /// Sets `joined_hour` of the rows that were read and joined, and clears it of those that no longer join. Rows that
-    /// changed since keep their mark of dirt.
+    /// Sets `joined_hour` of the rows that were read and joined, and clears it of those that no longer join.
+    ///
+    /// Rows that changed since keep their mark of dirt.
     private func recordJoined(_ connection: Connection) throws {
         let joined = result.joined.filter { $0.hour_s * 1000 == hour.hour_ms }.map { outcomes[$0.outcome] }
         try connection.query(

@@ -40,7 +40,8 @@ package struct LoadPreview: Sendable {
                 continue
             }
             out += ": \(result.loadedLines) would be counted, \(result.rejectedLines) rejected\n"
-            for (key, lines) in result.hours.sorted(by: { ($0.key.hour_s, $0.key.type) < ($1.key.hour_s, $1.key.type) }) {
+            for (key, lines) in result.hours.sorted(by: { ($0.key.hour_s, $0.key.type) < ($1.key.hour_s, $1.key.type) })
+            {
                 out += "    \(LoadClock.hourText(key.hour_s * 1000))  \(key.type.rawValue.padded(11))\(lines)\n"
             }
             for (reason, lines) in result.rejects.sorted(by: { $0.key < $1.key }) {

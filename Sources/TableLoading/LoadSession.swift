@@ -82,7 +82,9 @@ struct LoadSession {
         }
     }
 
-    /// Commits the batch. What another loader did meanwhile is left out and the rest aggregated again; a batch that
+    /// Commits the batch.
+    ///
+    /// What another loader did meanwhile is left out and the rest aggregated again; a batch that
     /// the database refuses is taken apart, so that one object cannot block the others.
     private mutating func commit() async throws {
         let current = batch

@@ -62,7 +62,11 @@ package struct Loader: Sendable {
                 try await session.process(try await claims.claim(entries))
             }
             try await session.finish()
-            if sweepNow { try await OutcomeSweep(self).run() } else { try await OutcomeSweep(self).runIfDue(now_ms: now) }
+            if sweepNow {
+                try await OutcomeSweep(self).run()
+            } else {
+                try await OutcomeSweep(self).runIfDue(now_ms: now)
+            }
             session.report.joinedHours = try await JoinPass(self).run(everything: joinNow)
             let retention = retention
             try await database.run { try retention.apply(now_ms: LoadClock.now_ms(), $0) }

@@ -48,7 +48,8 @@ package struct LoaderConfiguration: Sendable {
         if let caps = try root.section("caps", keys: ["models", "series", "features", "categories", "slice_values"]) {
             settings.caps.models = try caps.integer("models", in: 1...100_000) ?? settings.caps.models
             settings.caps.seriesPerModel = try caps.integer("series", in: 1...1_000_000) ?? settings.caps.seriesPerModel
-            settings.caps.featuresPerModel = try caps.integer("features", in: 1...100_000) ?? settings.caps.featuresPerModel
+            settings.caps.featuresPerModel =
+                try caps.integer("features", in: 1...100_000) ?? settings.caps.featuresPerModel
             settings.caps.categoriesPerFeature =
                 try caps.integer("categories", in: 1...100_000) ?? settings.caps.categoriesPerFeature
             settings.caps.sliceValues = try caps.integer("slice_values", in: 1...100_000) ?? settings.caps.sliceValues
@@ -97,6 +98,8 @@ package struct LoaderConfiguration: Sendable {
         return StoreConfiguration(
             url: url, region: try text("region"), endpoint: try text("endpoint"),
             addressing: try section.choice("addressing", of: words).flatMap(S3Endpoint.Addressing.init) ?? .auto,
-            credentialsFile: try text("credentials_file"), profile: try text("profile"), http: http)
+            credentialsFile: try text("credentials_file"), profile: try text("profile"), http: http,
+            // The loader holds an object in memory: a larger one is set aside by name.
+            maxObjectBytes: 256 << 20)
     }
 }

@@ -41,7 +41,8 @@ package struct ObjectClaims: Sendable {
                 RETURNING object_id, object_key, size_bytes, sealed_at, attempts
                 """,
                 [
-                    .texts(sorted.map(\.key)), .times(sorted.map(\.sealed_ms)), .integers(sorted.map { Int64($0.size) }),
+                    .texts(sorted.map(\.key)), .times(sorted.map(\.sealed_ms)),
+                    .integers(sorted.map { Int64($0.size) }),
                     .texts(sorted.map { $0.etag ?? "" }), .integers(sorted.map { Int64($0.lines) }), .text(owner),
                     .integer(lease),
                 ]

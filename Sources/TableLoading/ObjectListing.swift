@@ -35,7 +35,8 @@ package struct ObjectListing: Sendable {
     package func dueReach(now_ms: Int64) async throws -> Reach {
         try await database.run { connection in
             let rows = try connection.query(
-                "SELECT name, at FROM nadi_store.loader_state WHERE name IN ('listed_week', 'listed_all')").rows
+                "SELECT name, at FROM nadi_store.loader_state WHERE name IN ('listed_week', 'listed_all')"
+            ).rows
             let at = Dictionary(uniqueKeysWithValues: rows.map { ($0.text(0), $0.time(1)) })
             if now_ms - (at["listed_all"] ?? 0) >= LoadClock.day_ms { return .all }
             if now_ms - (at["listed_week"] ?? 0) >= LoadClock.hour_ms { return .week }
@@ -120,6 +121,7 @@ package struct ObjectListing: Sendable {
     }
 
     /// Walks bucket and ledger side by side, in the order of keys, and reports what only one of them has.
+    ///
     /// Constant memory: a page of each at a time.
     package func compare(_ body: (Difference) async throws -> Void) async throws {
         let folder = ObjectKey.events(prefix: prefix)

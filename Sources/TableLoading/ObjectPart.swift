@@ -30,8 +30,17 @@ struct ObjectWork: Sendable {
     let formats: Set<String>
     let places: SegmentPlaces
     let aggregate: AggregateObject
+    /// Compressed bytes held at once: 64 MiB.
+    let budget = ByteBudget(64 << 20)
 
     func part(of claim: ObjectClaims.Claim) async -> ObjectPart {
+        await budget.take(claim.size)
+        let part = await attempt(claim)
+        await budget.give(claim.size)
+        return part
+    }
+
+    private func attempt(_ claim: ObjectClaims.Claim) async -> ObjectPart {
         do {
             return try await read(claim)
         } catch let error as ObjectError {

@@ -6,7 +6,7 @@ internal import TableStorage
 struct Staging {
     let connection: Connection
     let batch: AdmittedAggregates
-    /// Minute rows of days before this are not written: their partitions are past retention. Seconds.
+    /// Minute rows of days before this, in seconds, are not written: their partitions are past retention.
     let firstMinute_s: Int64
 
     /// Stages and merges everything, in the order of ``MergeStatements/tables``; days only `withDays`, else the caller
@@ -27,7 +27,9 @@ struct Staging {
 
     private func finish(_ writer: inout CopyWriter, _ table: String) throws {
         try writer.finish()
-        guard writer.rows > 0, let time = MergeStatements.tables.first(where: { $0.table == table })?.time else { return }
+        guard writer.rows > 0, let time = MergeStatements.tables.first(where: { $0.table == table })?.time else {
+            return
+        }
         try connection.query(MergeStatements.merge(table, time))
     }
 

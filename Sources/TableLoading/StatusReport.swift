@@ -19,7 +19,8 @@ package struct StatusReport: Sendable {
             SELECT started_at, state, objects, lines, rejected_lines, coalesce(error, ''),
                    (SELECT max(finished_at) FROM nadi_store.load_run WHERE state = 'succeeded')
             FROM nadi_store.load_run ORDER BY run_id DESC LIMIT 1
-            """).first
+            """
+        ).first
         lastSuccess_ms = run?.optionalTime(6)
         if let run {
             out += "last run      \(time(run.time(0))), \(run.text(1)): \(run.integer(2)) objects, "
@@ -30,7 +31,8 @@ package struct StatusReport: Sendable {
         }
         out += "last success  \(time(lastSuccess_ms))\n"
         let objects = try connection.query(
-            "SELECT state, count(*), sum(lines)::bigint FROM nadi_store.object GROUP BY state ORDER BY state").rows
+            "SELECT state, count(*), sum(lines)::bigint FROM nadi_store.object GROUP BY state ORDER BY state"
+        ).rows
         for row in objects {
             out += "objects       \(row.text(0).padded(10)) \(row.integer(1)), \(row.integer(2)) lines\n"
         }
@@ -39,7 +41,8 @@ package struct StatusReport: Sendable {
             SELECT host, reported_at, coalesce(state, 'unknown'), coalesce(unshipped_lines, 0),
                    coalesce(oldest_unshipped_at, reported_at)
             FROM nadi_store.host ORDER BY host
-            """).rows
+            """
+        ).rows
         var until: Int64?
         var silent: [String] = []
         for row in hosts {

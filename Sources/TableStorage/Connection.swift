@@ -1,6 +1,8 @@
 internal import CLibPQ
 
-/// One connection to PostgreSQL over libpq. Every call blocks its thread, so that it belongs on a ``DatabaseThread``
+/// One connection to PostgreSQL over libpq.
+///
+/// Every call blocks its thread, so that it belongs on a ``DatabaseThread``
 /// (or on a program's main thread); it is not safe for use from two threads at once.
 ///
 /// The connection string is libpq's own: a URI, keywords, a service, and what `PG*` variables, `~/.pgpass` and
@@ -48,7 +50,7 @@ package final class Connection {
     /// The database's name.
     package var database: String { PQdb(handle).map { String(cString: $0) } ?? "" }
 
-    /// Runs one statement with parameters `$1`, `$2`, …
+    /// Runs one statement with its parameters in order.
     /// - Throws: ``DatabaseError``.
     @discardableResult
     package func query(_ statement: String, _ parameters: [SQLValue] = []) throws -> QueryResult {
@@ -80,7 +82,9 @@ package final class Connection {
         _ = try check(PQexec(live, statements), statements)
     }
 
-    /// Runs `body` between BEGIN and COMMIT; an error rolls back. When the connection breaks during COMMIT the error
+    /// Runs `body` between BEGIN and COMMIT; an error rolls back.
+    ///
+    /// When the connection breaks during COMMIT the error
     /// says ``DatabaseError/isCommitOutcomeUnknown``.
     /// - Throws: ``DatabaseError``, and what `body` throws.
     package func transaction<Result>(_ body: () throws -> Result) throws -> Result {

@@ -7,8 +7,12 @@ package enum MigrationDirectory {
     /// - Throws: ``MigrationError`` naming every place that was searched.
     package static func find(explicit: String?, executable: String) throws -> String {
         if let explicit { return explicit }
-        var folder = executable.contains("/") ? String(executable[..<(executable.lastIndex(of: "/") ?? executable.endIndex)]) : "."
-        var places = [folder + "/sql", folder + "/../share/nadi/sql", "/usr/share/nadi/sql", "/usr/local/share/nadi/sql"]
+        var folder =
+            executable.contains("/")
+            ? String(executable[..<(executable.lastIndex(of: "/") ?? executable.endIndex)]) : "."
+        var places = [
+            folder + "/sql", folder + "/../share/nadi/sql", "/usr/share/nadi/sql", "/usr/local/share/nadi/sql",
+        ]
         while let slash = folder.lastIndex(of: "/"), slash != folder.startIndex {
             folder = String(folder[..<slash])
             places.append(folder + "/sql")

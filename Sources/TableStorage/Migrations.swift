@@ -73,7 +73,9 @@ package struct Migrations: Sendable {
         }
     }
 
-    /// Applies what is missing and returns the names of the steps applied. Several programs may do so at once.
+    /// Applies what is missing and returns the names of the steps applied.
+    ///
+    /// Several programs may do so at once.
     /// - Throws: ``MigrationError``, ``DatabaseError``.
     package func apply(_ connection: Connection, progress: (String) -> Void = { _ in }) throws -> [String] {
         var done: [String] = []

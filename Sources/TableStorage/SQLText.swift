@@ -49,6 +49,7 @@ enum SQLText {
     }
 
     /// `YYYY-MM-DD HH:MM:SS.mmm+00` of milliseconds since the epoch, proleptic Gregorian, UTC.
+    ///
     /// Days to civil date after Hinnant, "chrono-Compatible Low-Level Date Algorithms".
     static func time(_ milliseconds: Int64) -> String {
         let day = milliseconds >= 0 ? milliseconds / 86_400_000 : (milliseconds - 86_399_999) / 86_400_000
@@ -67,7 +68,9 @@ enum SQLText {
     }
 
     /// Milliseconds since the epoch of `YYYY-MM-DD HH:MM:SS[.ffffff]+00` (or a date alone); nil for anything else,
-    /// infinity and other zones included. Microseconds are cut.
+    /// infinity and other zones included.
+    ///
+    /// Microseconds are cut.
     static func milliseconds(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         func number(_ from: Int, _ to: Int) -> Int64? {

@@ -1,4 +1,6 @@
-/// A parameter of a statement. Values travel beside the statement, never inside its text.
+/// A parameter of a statement.
+///
+/// Values travel beside the statement, never inside its text.
 package enum SQLValue: Sendable, Equatable {
     case null
     case text(String)

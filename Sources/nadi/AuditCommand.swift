@@ -3,7 +3,7 @@ import ObjectStorage
 import TableLoading
 import TableStorage
 
-/// `nadi audit`
+/// The subcommand audit.
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit",

@@ -2,7 +2,7 @@ import ArgumentParser
 import ObjectStorage
 import TableLoading
 
-/// `nadi check`
+/// The subcommand check.
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",

@@ -7,7 +7,7 @@ import ServiceSupport
 import TableLoading
 import TableStorage
 
-/// `nadi load`
+/// The subcommand load.
 struct LoadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "load",
@@ -72,6 +72,7 @@ struct LoadCommand: AsyncParsableCommand {
             writeMetrics(configuration, nil, exitCode: 1)
             throw report(error)
         }
+        let stop = daemon ? StopFlag() : nil
         repeat {
             do {
                 try await runOnce(configuration, mappings)
@@ -80,8 +81,8 @@ struct LoadCommand: AsyncParsableCommand {
                 if !daemon { throw report(error) }
                 StandardError.write("nadi: \(error)\n")
             }
-            if daemon { try await Task.sleep(for: .seconds(interval)) }
-        } while daemon
+            await stop?.pause(seconds: interval)
+        } while stop.map { !$0.isSet } ?? false
     }
 
     private func runOnce(
@@ -102,7 +103,9 @@ struct LoadCommand: AsyncParsableCommand {
 
     private func tell(_ result: LoadReport) {
         for (key, reason) in result.poisoned { StandardError.write("nadi: poisoned: \(key): \(reason)\n") }
-        for (key, mapping) in result.pending { StandardError.write("nadi: pending: \(key): unknown mapping \(mapping)\n") }
+        for (key, mapping) in result.pending {
+            StandardError.write("nadi: pending: \(key): unknown mapping \(mapping)\n")
+        }
         for (key, reason) in result.failed { StandardError.write("nadi: left for the next run: \(key): \(reason)\n") }
         for (key, reason) in result.unreadableReports { StandardError.write("nadi: \(key): \(reason)\n") }
         for (kind, count) in result.refused.sorted(by: { $0.key < $1.key }) {

@@ -2,7 +2,7 @@ import ArgumentParser
 import TableLoading
 import TableStorage
 
-/// `nadi migrate`
+/// The subcommand migrate.
 struct MigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",

@@ -5,7 +5,7 @@ import RecordBatches
 import ServiceSupport
 import TableLoading
 
-/// `nadi rebuild`
+/// The subcommand rebuild.
 struct RebuildCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rebuild",

@@ -2,7 +2,7 @@ import ArgumentParser
 import TableLoading
 import TableStorage
 
-/// `nadi status`
+/// The subcommand status.
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",

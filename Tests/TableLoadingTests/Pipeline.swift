@@ -180,7 +180,8 @@ enum TestEvents {
     }
 
     static func outcome(
-        _ time_ms: Int64, prediction: String, label: String = "\"setosa\"", predictionTime_ms: Int64?, revision: Int = 0,
+        _ time_ms: Int64, prediction: String, label: String = "\"setosa\"", predictionTime_ms: Int64?,
+        revision: Int = 0,
         model: String = "iris"
     ) -> String {
         let time = predictionTime_ms.map { ",\"prediction_time\":\"\(Timestamp.format($0))\"" } ?? ""

@@ -126,9 +126,11 @@ struct TableDump {
                 continue
             }
             let (left, right) = (sums[key] ?? [], other.sums[key] ?? [])
-            let isSame = left.count == right.count && zip(left, right).allSatisfy { one, two in
-                abs(one - two) <= 1e-9 * max(1, abs(one), abs(two))
-            }
+            let isSame =
+                left.count == right.count
+                && zip(left, right).allSatisfy { one, two in
+                    abs(one - two) <= 1e-9 * max(1, abs(one), abs(two))
+                }
             if !isSame { out.append("\(key): \(left) against \(right)") }
         }
         return Array(out.prefix(5))
