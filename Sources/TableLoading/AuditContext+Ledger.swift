@@ -176,9 +176,9 @@ extension AuditContext {
             let ended = row.optionalText(2) == "ended"
             guard let reported = row.optionalTime(1), ended || now_ms - reported < Audit.grace_ms else {
                 report.silentHosts.append(host)
-                let since = row.optionalTime(1).map { "since " + Timestamp.format($0) } ?? ": it never reported"
+                let since = row.optionalTime(1).map { " since " + Timestamp.format($0) } ?? ": it never reported"
                 fail(
-                    "silent:\(host)", "host \(host) is silent \(since)",
+                    "silent:\(host)", "host \(host) is silent\(since)",
                     "Look at nadi-shipper on the host; `systemctl status nadi-shipper`", &report)
                 continue
             }
