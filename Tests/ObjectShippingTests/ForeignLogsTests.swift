@@ -180,6 +180,12 @@ private final class LogFolder {
         let scan = try log.look()
         #expect(log.lines == lines(5_000..<5_010))
         #expect(scan.candidates.count == 1)
+        // The fault stays until somebody mends the file, and then it is shipped.
+        #expect(try log.look().faults.contains { $0.contains("app.log.2.gz cannot be read") })
+        try DurableFile.replace(path: path, bytes: bytes)
+        try log.look()
+        #expect(log.faults.isEmpty)
+        #expect(log.lines == (lines(5_000..<5_010) + lines(0..<1_000)).sorted())
     }
 
     @Test func identicalFilesPresentAtOnceAreTwoWriters() throws {

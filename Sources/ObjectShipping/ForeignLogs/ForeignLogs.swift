@@ -23,6 +23,14 @@ package final class ForeignLogs {
         var since_ms: Int64
     }
 
+    private struct Unreadable {
+        var facts: FileFacts
+        var fault: String
+        var retryAt_ms: Int64
+    }
+
+    /// How long a file that could not be read is left alone unless it changes, milliseconds.
+    private static let unreadableRetry_ms: Int64 = 300_000
     /// How many bytes may be read for hashes in one look, so that shipping begins early.
     private static let hashBudget = 512 << 20
     /// How long a vanished file is remembered, milliseconds.
@@ -37,7 +45,7 @@ package final class ForeignLogs {
     private var observed: [String: Observation] = [:]
     private var live: [String: FileFacts] = [:]
     private var missing: [String: Int] = [:]
-    private var unreadable: [String: FileFacts] = [:]
+    private var unreadable: [String: Unreadable] = [:]
     private var firstFault: String?
 
     /// Reads the state that an earlier run left.
@@ -160,9 +168,13 @@ package final class ForeignLogs {
                 // A compressor is at work: the plain file is still there.
                 if !name.compression.isEmpty, try FileFacts.of("\(folder)/\(name.plain)") != nil { continue }
                 guard nodes.insert([facts.device, facts.inode]).inserted, facts.size > 0 else { continue }
+                if let known = unreadable[path], known.facts == facts, steady_ms < known.retryAt_ms {
+                    scan.faults.append(known.fault)
+                    continue
+                }
                 if isQuiet(path, facts, stream, now_ms: now_ms, steady_ms: steady_ms) {
                     finished.append((path, facts))
-                } else if unreadable[path] != facts {
+                } else {
                     scan.isPartial = true
                 }
             } catch {
@@ -176,10 +188,13 @@ package final class ForeignLogs {
                     scan.isPartial = true
                     continue
                 }
+                unreadable[path] = nil
                 if content.bytes > 0 { contents.append(content) }
             } catch {
-                unreadable[path] = facts
-                scan.faults.append("\(path) cannot be read and is not shipped: \(error)")
+                let fault = "\(path) cannot be read and is not shipped: \(error)"
+                unreadable[path] = Unreadable(
+                    facts: facts, fault: fault, retryAt_ms: steady_ms + ForeignLogs.unreadableRetry_ms)
+                scan.faults.append(fault)
             }
         }
         plan(contents, stream, facts: Dictionary(uniqueKeysWithValues: finished), now_ms: now_ms, scan: &scan)
@@ -188,7 +203,6 @@ package final class ForeignLogs {
     private func isQuiet(
         _ path: String, _ facts: FileFacts, _ stream: StreamConfiguration, now_ms: Int64, steady_ms: Int64
     ) -> Bool {
-        if unreadable[path] == facts { return false }
         if observed[path]?.facts != facts { observed[path] = Observation(facts: facts, since_ms: steady_ms) }
         let changed_ms = max(facts.modified_ns, facts.changed_ns) / 1_000_000
         // A clock that stepped back, or a time in the future, is waited out by watching.
