@@ -7,7 +7,9 @@ package struct Bundle: Sendable {
     /// SHA-256 of the whole object, 32 bytes.
     package let sha256: [UInt8]
 
-    /// The media type of objects. There is never a `Content-Encoding`: clients would undo it.
+    /// The media type of objects.
+    ///
+    /// There is never a `Content-Encoding`: clients would undo it.
     package static let contentType = "application/zstd"
 
     /// The object's key under a prefix.

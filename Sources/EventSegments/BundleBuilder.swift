@@ -75,8 +75,8 @@ package struct BundleBuilder {
     ///   - sha256: what the SHA-256 of the pieces must be, hexadecimal; nil for anything.
     ///   - read: calls what it is given with one piece of the segment after another.
     /// - Returns: the manifest's entry.
-    /// - Throws: ``ObjectFormatError`` with `changedSegment` when the pieces are not `rawBytes` long or have another hash;
-    ///   what `read` throws.
+    /// - Throws: ``ObjectFormatError`` with `changedSegment` when the pieces are not `rawBytes` long or have another
+    ///   hash; what `read` throws.
     @discardableResult
     package mutating func add(
         _ identity: Identity, rawBytes: Int, sha256: String? = nil,
@@ -132,7 +132,7 @@ package struct BundleBuilder {
     private static func changed(_ identity: Identity, _ rawBytes: Int) -> ObjectFormatError {
         ObjectFormatError(
             .changedSegment,
-            "\(identity.file) does not have the \(rawBytes) bytes it had when it was listed: finished files must not be "
-                + "changed; it is read again on the next scan")
+            "\(identity.file) does not have the \(rawBytes) bytes it had when it was listed: finished files must not "
+                + "be changed; it is read again on the next scan")
     }
 }

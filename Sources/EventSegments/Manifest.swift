@@ -112,7 +112,8 @@ package struct Manifest: Equatable, Sendable {
         for (index, entry) in entries.enumerated() {
             guard let segment = Segment(entry) else {
                 throw ObjectFormatError(
-                    .invalidManifest, "entry \(index) of the object's manifest lacks a field or holds an impossible value")
+                    .invalidManifest,
+                    "entry \(index) of the object's manifest lacks a field or holds an impossible value")
             }
             segments.append(segment)
         }

@@ -45,7 +45,8 @@ package enum ObjectTrailer {
         }
         let length = Int(integer(in: tail, at: tail.count - footerBytes))
         guard length <= largestManifest else {
-            throw ObjectFormatError(.noManifest, "the object announces a manifest of \(length) bytes, which is too large")
+            throw ObjectFormatError(
+                .noManifest, "the object announces a manifest of \(length) bytes, which is too large")
         }
         return length + footerBytes + 8
     }

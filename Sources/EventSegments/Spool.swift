@@ -42,7 +42,9 @@ package struct Spool: Sendable {
     /// Names of everything else: never shipped, never touched.
     package let others: [String]
 
-    /// Reads a directory. Files that appear or vanish meanwhile may be in the result or not.
+    /// Reads a directory.
+    ///
+    /// Files that appear or vanish meanwhile may be in the result or not.
     ///
     /// Cost: one `readdir` and one `fstatat` for each entry; memory grows with the number of files.
     ///

@@ -5,8 +5,8 @@ import Glibc
 
 /// Ends writers whose process died: what is open is sealed as it is, and a last segment says what is known.
 ///
-/// A writer is dead when its lock is free and nothing was written for the dead age. The steps are in an order that any of
-/// them may be the last before a crash: rename what is open, create the end segment, remove the lock file. A restart
+/// A writer is dead when its lock is free and nothing was written for the dead age. The steps are in an order that any
+/// of them may be the last before a crash: rename what is open, create the end segment, remove the lock file. A restart
 /// finds the lock still there and goes on; the end segment's number follows from the files that are there.
 struct Adoption {
     /// What became of one writer.

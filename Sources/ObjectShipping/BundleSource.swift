@@ -32,7 +32,9 @@ final class BundleSource: Sendable {
         self.foreign = Mutex(foreign)
     }
 
-    /// Looks through the foreign logs; nil when none are configured. Blocks for as long as files are read.
+    /// Looks through the foreign logs; nil when none are configured.
+    ///
+    /// Blocks for as long as files are read.
     func scanForeign() -> ForeignLogs.Scan? {
         foreign.withLock { logs in
             logs?.scan(now_ms: SystemTime.now_ms(), steady_ms: SystemTime.monotonic_ns() / 1_000_000)
@@ -71,7 +73,8 @@ final class BundleSource: Sendable {
                 outcome.failed.append(id)
             } catch {
                 outcome.failed.append(id)
-                outcome.faults.append("segment \(id.seq) of \(id.writer) cannot be read and stays in the spool: \(error)")
+                outcome.faults.append(
+                    "segment \(id.seq) of \(id.writer) cannot be read and stays in the spool: \(error)")
             }
         }
         guard builder.count > 0 else { return outcome }
@@ -102,15 +105,17 @@ final class BundleSource: Sendable {
         }
         if segment.lines != name.lines {
             faults.append(
-                "\(file) holds \(segment.lines) lines and its name says \(name.lines): it was damaged after it was sealed; "
-                    + "it is shipped as it is")
+                "\(file) holds \(segment.lines) lines and its name says \(name.lines): it was damaged after it was "
+                    + "sealed; it is shipped as it is")
         }
     }
 
     /// The `writer` line of the end that was made for a dead writer, where it lies beside the segment.
     private static func adoptedEnd(of name: SegmentName, in folder: String) -> WriterLine? {
         let end = SegmentName(writer: name.writer, seq: name.seq + 1, sealed_ms: name.sealed_ms, lines: 1, isEnd: true)
-        guard let bytes = try? DurableFile.read(path: "\(folder)/\(end.fileName)", limit: SegmentTail.bytes) else { return nil }
+        guard let bytes = try? DurableFile.read(path: "\(folder)/\(end.fileName)", limit: SegmentTail.bytes) else {
+            return nil
+        }
         return SegmentTail.writerLine(tail: bytes)
     }
 }

@@ -11,7 +11,8 @@ package struct FileSystemKind: Equatable, Sendable {
     package let caution: String?
 
     private static let network: Set<String> = [
-        "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "9p", "coda", "ncpfs", "lustre", "gfs2", "ocfs2", "vboxsf",
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "9p", "coda", "ncpfs", "lustre", "gfs2", "ocfs2",
+        "vboxsf",
         "gpfs", "beegfs", "virtiofs", "glusterfs", "orangefs", "fuse", "fuseblk",
     ]
     private static let passing: Set<String> = ["tmpfs", "ramfs", "overlay"]
@@ -30,8 +31,8 @@ package struct FileSystemKind: Equatable, Sendable {
         let isNetwork = FileSystemKind.network.contains(type) || type.hasPrefix("fuse.")
         refusal =
             isNetwork
-            ? "is on a network or user-space file system (\(type)), where locks and renames cannot be trusted: use a local "
-                + "directory" : nil
+            ? "is on a network or user-space file system (\(type)), where locks and renames cannot be trusted: use a "
+                + "local directory" : nil
         caution =
             FileSystemKind.passing.contains(type)
             ? "\(type) may be gone after a restart of the machine or the container" : nil

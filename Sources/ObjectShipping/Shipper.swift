@@ -219,7 +219,8 @@ package final class Shipper: Sendable {
             return wasFailing
         }
         logger.log(
-            level: wasFailing ? .notice : .info, wasFailing ? "stored and proven; uploads work again" : "stored and proven",
+            level: wasFailing ? .notice : .info,
+            wasFailing ? "stored and proven; uploads work again" : "stored and proven",
             metadata: [
                 "key": "\(made.key)", "segments": "\(segments.count)", "lines": "\(made.bundle.manifest.lines)",
                 "bytes": "\(made.bundle.object.count)", "proof": "\(method.rawValue)",
@@ -290,7 +291,8 @@ package final class Shipper: Sendable {
     private func tell(_ scan: SpoolScan) {
         metrics.writersAdopted.add(Double(scan.adopted.count))
         for writer in scan.adopted {
-            logger.warning("a writer's process died; its segments are sealed and it is ended", metadata: ["writer": "\(writer)"])
+            logger.warning(
+                "a writer's process died; its segments are sealed and it is ended", metadata: ["writer": "\(writer)"])
         }
         for fault in scan.faults { logger.error("\(fault)") }
         state.withLock { state in
@@ -325,6 +327,7 @@ package final class Shipper: Sendable {
 
     private func moment() -> Machine.Moment {
         Machine.Moment(
-            steady_ms: SystemTime.monotonic_ns() / 1_000_000, wall_ms: SystemTime.now_ms(), draw: Double.random(in: 0..<1))
+            steady_ms: SystemTime.monotonic_ns() / 1_000_000, wall_ms: SystemTime.now_ms(),
+            draw: Double.random(in: 0..<1))
     }
 }

@@ -62,12 +62,18 @@ package struct ShipperCheck: Sendable {
                 return [.init(verdict: .fault, text: "\(name) \(path) is not a directory (links are not followed)")]
             }
             let kind = try FileSystemKind(of: path)
-            if isSpool, let refusal = kind.refusal { return [.init(verdict: .fault, text: "\(name) \(path) \(refusal)")] }
+            if isSpool, let refusal = kind.refusal {
+                return [.init(verdict: .fault, text: "\(name) \(path) \(refusal)")]
+            }
             let probe = "\(path)/.nadi-check-\(getpid())"
             try DurableFile.replace(path: probe, bytes: Array("probe\n".utf8))
             defer { unlink(probe) }
             guard try FileLock.attempt(path: probe) != nil else {
-                return [.init(verdict: .fault, text: "\(name) \(path): a file of our own cannot be locked: use another file system")]
+                return [
+                    .init(
+                        verdict: .fault,
+                        text: "\(name) \(path): a file of our own cannot be locked: use another file system")
+                ]
             }
             var findings = [Finding(verdict: .good, text: "\(name) \(path) is writable and locks work (\(kind.name))")]
             if isSpool, let caution = kind.caution {
@@ -80,8 +86,9 @@ package struct ShipperCheck: Sendable {
                     findings.append(
                         .init(
                             verdict: .fault,
-                            text: "\(unreadable.count) segments in \(path) cannot be read, such as \(first.name.fileName): let "
-                                + "writers and the shipper share a group"))
+                            text:
+                                "\(unreadable.count) segments in \(path) cannot be read, such as \(first.name.fileName): "
+                                + "let writers and the shipper share a group"))
                 }
             }
             return findings
@@ -99,14 +106,14 @@ package struct ShipperCheck: Sendable {
             return [
                 .init(
                     verdict: .fault,
-                    text: "stream \(stream.name): \(unreadable) cannot be read: add this user to the log's group"),
+                    text: "stream \(stream.name): \(unreadable) cannot be read: add this user to the log's group")
             ]
         }
         if paths.isEmpty {
             return [.init(verdict: .caution, text: "stream \(stream.name): no file matches yet; check the globs")]
         }
         return [
-            .init(verdict: .good, text: "stream \(stream.name): \(rotated.count) rotated of \(paths.count) files"),
+            .init(verdict: .good, text: "stream \(stream.name): \(rotated.count) rotated of \(paths.count) files")
         ]
     }
 
@@ -162,19 +169,25 @@ package struct ShipperCheck: Sendable {
                 skew_ms > 60_000
                     ? .init(
                         verdict: .fault,
-                        text: "this host's clock and the store's differ by \(skew_ms / 1_000) s: set this host's clock by NTP")
+                        text:
+                            "this host's clock and the store's differ by \(skew_ms / 1_000) s: set it by NTP"
+                    )
                     : .init(verdict: .good, text: "this host's clock and the store's agree"))
         } else {
             tell(
                 .init(
                     verdict: .fault,
-                    text: "objects cannot be proven, so no segment would ever be removed: allow ListBucket or GetObject; "
+                    text:
+                        "objects cannot be proven, so no segment would ever be removed: allow ListBucket or GetObject; "
                         + denied.joined(separator: ", ")))
         }
         do {
             try await store.delete(key)
         } catch {
-            tell(.init(verdict: .good, text: "the object \(key) stays there: these credentials may not delete, which is right"))
+            tell(
+                .init(
+                    verdict: .good,
+                    text: "the object \(key) stays there: these credentials may not delete, which is right"))
         }
     }
 }

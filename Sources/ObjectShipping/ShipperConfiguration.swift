@@ -42,18 +42,23 @@ package struct ShipperConfiguration: Sendable {
         guard !spools.isEmpty, Set(spools).count == spools.count else {
             throw root.error("spool", "must name at least one directory, and each only once")
         }
-        for spool in spools where !spool.hasPrefix("/") { throw root.error("spool", "must be absolute: '\(spool)' is not") }
+        for spool in spools where !spool.hasPrefix("/") {
+            throw root.error("spool", "must be absolute: '\(spool)' is not")
+        }
         stateDirectory = ShipperConfiguration.trimmed(try root.string("state") ?? "/var/lib/nadi")
         store = try ShipperConfiguration.store(root)
         var machine = ShipperStateMachine.Configuration()
         if let bundle = try root.section("bundle", keys: ["size", "age"]) {
             machine.bundleBytes = try bundle.bytes("size", in: (64 << 10)...(16 << 20)) ?? machine.bundleBytes
             machine.bundleAge_ms =
-                try bundle.duration("age", in: .milliseconds(100) ... .seconds(3_600))?.milliseconds ?? machine.bundleAge_ms
+                try bundle.duration("age", in: .milliseconds(100) ... .seconds(3_600))?.milliseconds
+                ?? machine.bundleAge_ms
         }
-        machine.poll_ms = try root.duration("poll", in: .milliseconds(50) ... .seconds(60))?.milliseconds ?? machine.poll_ms
+        machine.poll_ms =
+            try root.duration("poll", in: .milliseconds(50) ... .seconds(60))?.milliseconds ?? machine.poll_ms
         machine.report_ms =
-            try root.duration("report_every", in: .milliseconds(200) ... .seconds(300))?.milliseconds ?? machine.report_ms
+            try root.duration("report_every", in: .milliseconds(200) ... .seconds(300))?.milliseconds
+            ?? machine.report_ms
         machine.stop_ms =
             try root.duration("stop_within", in: .seconds(1) ... .seconds(600))?.milliseconds ?? machine.stop_ms
         if let retry = try root.section("retry", keys: ["first", "longest"]) {
@@ -61,7 +66,9 @@ package struct ShipperConfiguration: Sendable {
             machine.backoff.base = try retry.duration("first", in: range) ?? machine.backoff.base
             machine.backoff.cap = try retry.duration("longest", in: range) ?? machine.backoff.cap
         }
-        deadAfter_ms = try root.duration("dead_after", in: .milliseconds(100) ... .seconds(86_400))?.milliseconds ?? EventLimits.deadAge_ms
+        deadAfter_ms =
+            try root.duration("dead_after", in: .milliseconds(100) ... .seconds(86_400))?.milliseconds
+            ?? EventLimits.deadAge_ms
         streams = try StreamConfiguration.streams(root)
         if !streams.isEmpty { machine.foreignPoll_ms = max(machine.poll_ms, min(5_000, machine.poll_ms * 5)) }
         self.machine = machine

@@ -29,13 +29,16 @@ final class ShipperMetrics: Sendable {
     private let lastDropped = Mutex<[String: [Int]]>([:])
 
     init(_ registry: MetricsRegistry, version: String, streams: [String]) {
-        registry.gauge("nadi_shipper_build_info", "The program's version; always 1.", labels: ["version"]).set(1, version)
+        registry.gauge("nadi_shipper_build_info", "The program's version; always 1.", labels: ["version"]).set(
+            1, version)
         filesTracked = registry.gauge("nadi_shipper_files_tracked", "Segments that wait to be stored and proven.")
-        pendingBytes = registry.gauge("nadi_shipper_pending_bytes", "Size of the segments that wait, before compression.")
+        pendingBytes = registry.gauge(
+            "nadi_shipper_pending_bytes", "Size of the segments that wait, before compression.")
         oldestPending = registry.gauge(
             "nadi_shipper_oldest_pending_timestamp_seconds",
             "When the oldest segment that waits was sealed; absent while none waits.")
-        spoolBytes = registry.gauge("nadi_shipper_spool_bytes", "Size of all segments in the spool, open ones included.")
+        spoolBytes = registry.gauge(
+            "nadi_shipper_spool_bytes", "Size of all segments in the spool, open ones included.")
         spoolReadable = registry.gauge("nadi_shipper_spool_readable", "Whether the spool could be read last time.")
         writersOpen = registry.gauge("nadi_shipper_writers_open", "Writers that have not ended.")
         writersAdopted = registry.counter(
@@ -43,22 +46,29 @@ final class ShipperMetrics: Sendable {
         foreignRefused = registry.gauge(
             "nadi_shipper_foreign_files_refused", "Live files of foreign logs that were cut in place.")
         readLines = registry.counter(
-            "nadi_shipper_read_lines_total", "Lines of segments that were stored and proven.", labels: ["stream"], limit: 33)
-        readBytes = registry.counter(
-            "nadi_shipper_read_bytes_total", "Bytes, before compression, that were stored and proven.", labels: ["stream"],
+            "nadi_shipper_read_lines_total", "Lines of segments that were stored and proven.", labels: ["stream"],
             limit: 33)
-        objectsUploaded = registry.counter("nadi_shipper_objects_uploaded_total", "Objects that were stored and proven.")
+        readBytes = registry.counter(
+            "nadi_shipper_read_bytes_total", "Bytes, before compression, that were stored and proven.",
+            labels: ["stream"],
+            limit: 33)
+        objectsUploaded = registry.counter(
+            "nadi_shipper_objects_uploaded_total", "Objects that were stored and proven.")
         uploadedBytes = registry.counter("nadi_shipper_uploaded_bytes_total", "Size of the objects that were proven.")
         uploadFailures = registry.counter(
             "nadi_shipper_upload_failures_total", "Requests to the store that failed.", labels: ["reason"], limit: 25)
-        uploadRetries = registry.counter("nadi_shipper_upload_retries_total", "Requests that were repeated after a failure.")
+        uploadRetries = registry.counter(
+            "nadi_shipper_upload_retries_total", "Requests that were repeated after a failure.")
         uploadSeconds = registry.histogram(
             "nadi_shipper_upload_duration_seconds", "From the first PUT of an object to its proof.")
         lastUpload = registry.gauge(
-            "nadi_shipper_last_upload_success_timestamp_seconds", "When an object was last proven; absent before the first.")
+            "nadi_shipper_last_upload_success_timestamp_seconds",
+            "When an object was last proven; absent before the first.")
         proofs = registry.counter("nadi_shipper_proofs_total", "Objects by how they were proven.", labels: ["method"])
-        reportFailures = registry.counter("nadi_shipper_report_failures_total", "Host reports that could not be written.")
-        faults = registry.gauge("nadi_shipper_faults", "Things of the spool and the foreign logs that need a person now.")
+        reportFailures = registry.counter(
+            "nadi_shipper_report_failures_total", "Host reports that could not be written.")
+        faults = registry.gauge(
+            "nadi_shipper_faults", "Things of the spool and the foreign logs that need a person now.")
         dropped = registry.counter(
             "nadi_shipper_dropped_events_total", "Events that this host's writers dropped, as their lock files say.",
             labels: ["reason"])

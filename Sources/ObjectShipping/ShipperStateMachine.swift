@@ -150,7 +150,8 @@ package struct ShipperStateMachine: Sendable {
     /// The earliest moment at which a timer event would do something, by the steady clock; nil for none.
     package func nextWake_ms(at now: Moment) -> Int64? {
         guard life != .finished, life != .lastReport else { return nil }
-        var wakes = [nextScan_ms, nextForeignScan_ms, hasScanned && !configuration.isOnce ? nextReport_ms : nil].compactMap { $0 }
+        var wakes = [nextScan_ms, nextForeignScan_ms, hasScanned && !configuration.isOnce ? nextReport_ms : nil]
+            .compactMap { $0 }
         wakes += work.values.compactMap(\.retryAt_ms)
         if case .stopping(let deadline_ms) = life, !isReporting { wakes.append(deadline_ms) }
         if work.count < ShipperStateMachine.slots, let due = bundleDue_ms(at: now) { wakes.append(due) }

@@ -27,8 +27,8 @@ package struct SpoolScan: Sendable {
 /// Reads spool directories again and again.
 ///
 /// A sealed segment's file may go once it is proven, except where the number of an adopted writer's end would be lost:
-/// the newest segment of a writer stays until its lock record, an open segment or a later one shows that the writer went
-/// on, and an end segment stays until its writer's lock file is gone.
+/// the newest segment of a writer stays until its lock record, an open segment or a later one shows that the writer
+/// went on, and an end segment stays until its writer's lock file is gone.
 package final class SpoolReader {
     private let directories: [String]
     private let deadAfter_ms: Int64
@@ -142,7 +142,9 @@ package final class SpoolReader {
         stillEnded: inout [String: WriterLine], to scan: inout SpoolScan
     ) {
         var numbers: [WriterName: [Int]] = [:]
-        for name in spool.sealed.map(\.name) + spool.open.map(\.name) { numbers[name.writer, default: []].append(name.seq) }
+        for name in spool.sealed.map(\.name) + spool.open.map(\.name) {
+            numbers[name.writer, default: []].append(name.seq)
+        }
         var endFiles: [WriterName: Spool.SealedFile] = [:]
         for file in spool.sealed where file.name.isEnd { endFiles[file.name.writer] = file }
         for writer in locked.union(numbers.keys) {

@@ -139,6 +139,7 @@ package struct UploadProof: Equatable, Sendable {
 
     private func unproven(_ reason: String) -> StorageError {
         StorageError(
-            .badDigest, operation: "prove \(key)", message: reason, remedy: "it is stored again; its files stay in the spool")
+            .badDigest, operation: "prove \(key)", message: reason,
+            remedy: "it is stored again; its files stay in the spool")
     }
 }

@@ -29,7 +29,8 @@ package enum AdminClient {
             answer.append(contentsOf: piece[..<count])
         }
         let text = String(decoding: answer, as: UTF8.self)
-        guard let end = text.firstRange(of: "\r\n\r\n"), let status = Int(text.split(separator: " ").dropFirst().first ?? "")
+        guard let end = text.firstRange(of: "\r\n\r\n"),
+            let status = Int(text.split(separator: " ").dropFirst().first ?? "")
         else { return nil }
         return (status, String(text[end.upperBound...]))
     }

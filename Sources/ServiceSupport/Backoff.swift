@@ -10,7 +10,8 @@ package struct Backoff: Equatable, Sendable {
     /// The shortest wait, so that a low draw does not become a busy loop.
     package var floor: Duration
 
-    package init(base: Duration = .milliseconds(200), cap: Duration = .seconds(60), floor: Duration = .milliseconds(50)) {
+    package init(base: Duration = .milliseconds(200), cap: Duration = .seconds(60), floor: Duration = .milliseconds(50))
+    {
         self.base = base
         self.cap = cap
         self.floor = floor

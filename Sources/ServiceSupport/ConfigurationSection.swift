@@ -1,7 +1,7 @@
 /// One mapping of a configuration file, with the keys that may stand in it.
 ///
-/// Every accessor returns nil for a key that is absent or empty, and throws a ``ConfigurationError`` with the line for a
-/// value of the wrong type. Asking for a key that was not declared is a mistake of the program and traps.
+/// Every accessor returns nil for a key that is absent or empty, and throws a ``ConfigurationError`` with the line for
+/// a value of the wrong type. Asking for a key that was not declared is a mistake of the program and traps.
 package struct ConfigurationSection: Sendable {
     /// What errors call it, such as `shipper` or `shipper.store`.
     package let title: String
@@ -15,7 +15,8 @@ package struct ConfigurationSection: Sendable {
     init(_ node: ConfigurationNode, title: String, file: String, keys: [String]) throws(ConfigurationError) {
         guard case .mapping(let entries, let line) = node else {
             throw ConfigurationError(
-                file: file, line: node.line, message: "'\(title)' must be a mapping of keys to values, not \(node.kind)")
+                file: file, line: node.line, message: "'\(title)' must be a mapping of keys to values, not \(node.kind)"
+            )
         }
         for entry in entries where !keys.contains(entry.key) {
             throw ConfigurationError(
@@ -96,7 +97,8 @@ package struct ConfigurationSection: Sendable {
         }
         guard range.contains(size) else {
             throw error(
-                key, "is \(text); it must be from \(Units.text(bytes: range.lowerBound)) to "
+                key,
+                "is \(text); it must be from \(Units.text(bytes: range.lowerBound)) to "
                     + Units.text(bytes: range.upperBound))
         }
         return size
@@ -109,7 +111,8 @@ package struct ConfigurationSection: Sendable {
             throw error(key, "is '\(text)'; it must be a time with its unit, such as 500ms, 30s, 5m, 2h or 7d")
         }
         guard range.contains(duration) else {
-            throw error(key, "is \(text); it must be from \(Units.text(range.lowerBound)) to \(Units.text(range.upperBound))")
+            throw error(
+                key, "is \(text); it must be from \(Units.text(range.lowerBound)) to \(Units.text(range.upperBound))")
         }
         return duration
     }

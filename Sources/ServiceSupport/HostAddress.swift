@@ -9,7 +9,9 @@ package struct HostAddress: Equatable, Sendable, CustomStringConvertible {
 
     /// Reads an address; nil when it has no port, or a host that is not numeric.
     package init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
         var host = text[..<colon]
         if host == "localhost" { host = "127.0.0.1" }
         isIPv6 = host.hasPrefix("[") && host.hasSuffix("]")

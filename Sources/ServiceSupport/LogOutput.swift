@@ -4,11 +4,13 @@ import Synchronization
 
 /// Where a service's log goes: standard error, one line for each message.
 ///
-/// Under journald (`JOURNAL_STREAM` names standard error) a line begins with `<N>`, the priority of syslog(3), and has no
-/// time of its own; elsewhere it begins with the time in UTC. A line that repeats within 30 seconds is written once, and
-/// then with the number of repeats.
+/// Under journald (`JOURNAL_STREAM` names standard error) a line begins with `<N>`, the priority of syslog(3), and has
+/// no time of its own; elsewhere it begins with the time in UTC. A line that repeats within 30 seconds is written once,
+/// and then with the number of repeats.
 package enum LogOutput {
-    /// Sends every logger's messages there. To be called once, before the first logger is made.
+    /// Sends every logger's messages there.
+    ///
+    /// To be called once, before the first logger is made.
     ///
     /// - Parameters:
     ///   - level: messages below it are not written.
@@ -99,7 +101,9 @@ final class LogWriter: Sendable {
     ) {
         let key = LogLine.text(.journal, level: level, time_ms: 0, message: message, metadata: metadata)
         let repeats = recent.withLock { recent -> Int? in
-            if recent.count > 1_000 { recent = recent.filter { monotonic_ns - $0.value.since_ns < LogWriter.window_ns } }
+            if recent.count > 1_000 {
+                recent = recent.filter { monotonic_ns - $0.value.since_ns < LogWriter.window_ns }
+            }
             if let known = recent[key], monotonic_ns - known.since_ns < LogWriter.window_ns {
                 recent[key]?.count += 1
                 return nil

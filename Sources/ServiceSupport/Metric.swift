@@ -64,7 +64,9 @@ package struct Counter: Sendable {
     package func value(_ labels: String...) -> Double? { family.value(labels) }
 }
 
-/// A number that goes up and down. A gauge that was never set is not exposed.
+/// A number that goes up and down.
+///
+/// A gauge that was never set is not exposed.
 package struct Gauge: Sendable {
     let family: MetricFamily
 

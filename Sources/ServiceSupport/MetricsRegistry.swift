@@ -79,7 +79,8 @@ extension MetricFamily {
                 continue
             }
             for (bound, count) in zip(bounds, one.buckets) {
-                text += "\(name)_bucket\(MetricFamily.braces(pairs + ["le=\"\(MetricFamily.number(bound))\""])) \(count)\n"
+                text +=
+                    "\(name)_bucket\(MetricFamily.braces(pairs + ["le=\"\(MetricFamily.number(bound))\""])) \(count)\n"
             }
             text += "\(name)_bucket\(MetricFamily.braces(pairs + ["le=\"+Inf\""])) \(one.count)\n"
             text += "\(name)_sum\(MetricFamily.braces(pairs)) \(MetricFamily.number(one.value))\n"

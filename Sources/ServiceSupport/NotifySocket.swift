@@ -16,7 +16,9 @@ package struct NotifySocket: Sendable {
     package init(environment: [String: String], process: Int32 = getpid()) {
         path = environment["NOTIFY_SOCKET"].flatMap { $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil }
         let isForUs = environment["WATCHDOG_PID"].map { $0 == String(process) } ?? true
-        watchdog = environment["WATCHDOG_USEC"].flatMap { Int64($0) }.flatMap { $0 > 0 && isForUs ? .microseconds($0) : nil }
+        watchdog = environment["WATCHDOG_USEC"].flatMap { Int64($0) }.flatMap {
+            $0 > 0 && isForUs ? .microseconds($0) : nil
+        }
     }
 
     /// Whether a service manager listens.
@@ -28,7 +30,9 @@ package struct NotifySocket: Sendable {
     /// One line on what the service is doing.
     package func status(_ text: String) { send("STATUS=\(NotifySocket.line(text))") }
 
-    /// A sign of life. To be sent only when the service's work has really moved.
+    /// A sign of life.
+    ///
+    /// To be sent only when the service's work has really moved.
     package func alive() { send("WATCHDOG=1") }
 
     /// The service is about to stop.

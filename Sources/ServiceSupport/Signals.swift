@@ -14,9 +14,9 @@ private func handleSignal(_ number: Int32) {
 
 /// Signals of the process as a stream of numbers.
 package enum Signals {
-    /// Takes over signals for the rest of the process's life. To be called once.
+    /// Takes over signals for the rest of the process's life.
     ///
-    /// A signal that comes twice while nobody reads is kept twice.
+    /// To be called once. A signal that comes twice while nobody reads is kept twice.
     ///
     /// - Parameter numbers: such as `SIGTERM`.
     /// - Returns: a stream that never ends by itself.

@@ -6,8 +6,8 @@ struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Try everything the shipper needs; tell what is wrong and how to mend it.",
         discussion: """
-            Reads the configuration, tries rights, locks and file systems of the directories, finds the credentials (and \
-            never shows them), and stores, proves and removes one small object, checks/HOST.txt under the prefix.
+            Reads the configuration, tries rights, locks and file systems of the directories, finds the credentials \
+            (and never shows them), and stores, proves and removes one small object, checks/HOST.txt under the prefix.
 
             One line for each: ok, note or FAULT. Ends with 1 when there is a fault.
             """)

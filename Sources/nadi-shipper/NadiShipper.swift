@@ -9,8 +9,8 @@ struct NadiShipper: AsyncParsableCommand {
         abstract: "Ships sealed segments and finished logs of this host to a bucket.",
         discussion: """
             Services write events to segments in a spool directory. The shipper bundles sealed segments into objects, \
-            stores them, and removes a segment only once its object is proven to be in the bucket. It needs no disk of its \
-            own and may be killed at any moment.
+            stores them, and removes a segment only once its object is proven to be in the bucket. It needs no disk of \
+            its own and may be killed at any moment.
 
             Begin with:
 
@@ -19,8 +19,8 @@ struct NadiShipper: AsyncParsableCommand {
               nadi-shipper run --once --config ...                   ship what is there, and end
               nadi-shipper status --config ...                       what is waiting?
 
-            Every key of the configuration is explained in the sample file. Credentials are looked for as AWS's tools do: \
-            AWS_ACCESS_KEY_ID and its kin, ~/.aws, web identity, the machine's role.
+            Every key of the configuration is explained in the sample file. Credentials are looked for as AWS's tools \
+            do: AWS_ACCESS_KEY_ID and its kin, ~/.aws, web identity, the machine's role.
             """,
         version: Shipper.version, subcommands: [Run.self, Check.self, Status.self])
 }

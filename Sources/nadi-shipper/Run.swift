@@ -12,8 +12,8 @@ struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ship until SIGTERM, or once through.",
         discussion: """
-            Ends with 0 after SIGTERM or SIGINT; what is sealed is shipped first, within the configured time. A second signal \
-            ends it at once; nothing is lost by that.
+            Ends with 0 after SIGTERM or SIGINT; what is sealed is shipped first, within the configured time. A second \
+            signal ends it at once; nothing is lost by that.
 
             With --once: 0 when nothing is left, 1 when something could not be shipped in time.
             75: another shipper works on the spool. 78: the configuration is wrong.
@@ -87,7 +87,8 @@ struct Run: AsyncParsableCommand {
     ) -> Task<Void, Never>? {
         guard let address = configuration.admin else { return nil }
         if !address.isLoopback {
-            logger.warning("the admin pages have no password and are open to the network", metadata: ["address": "\(address)"])
+            logger.warning(
+                "the admin pages have no password and are open to the network", metadata: ["address": "\(address)"])
         }
         let server = AdminServer(
             address: address,

@@ -40,7 +40,10 @@ struct Status: ParsableCommand {
             print("shipper    does not run, or not with the admin page http://\(address)")
             return
         }
-        print("shipper    version \(report.shipperVersion), host \(report.host), runs for \(age(report.started_ms, now_ms))")
+        print(
+            "shipper    version \(report.shipperVersion), host \(report.host), runs for "
+                + age(report.started_ms, now_ms)
+        )
         print("  waiting  \(report.unshipped.segments) segments, \(Units.text(bytes: report.unshipped.bytes))")
         print("  upload   \(report.lastUpload_ms.map { age($0, now_ms) + " ago" } ?? "none yet")")
         print("  error    \(report.lastError ?? "none")")

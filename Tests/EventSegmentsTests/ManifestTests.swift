@@ -8,7 +8,7 @@ import Testing
             Manifest.Segment(
                 writer: "h-0192f0c1a2b37c4d8e9f00112233445a", seq: 3, sealed_ms: 1_700_000_000_123, lines: 2,
                 rawBytes: 20, rawSHA256: String(repeating: "0f", count: 32), offset: 0, compressedBytes: 30,
-                format: "access_log", file: "odd \"name\"\n\u{1}.log", end: true, adopted: true, replay: true),
+                format: "access_log", file: "odd \"name\"\n\u{1}.log", end: true, adopted: true, replay: true)
         ])
 
     @Test func readsWhatItWrites() throws {
@@ -20,7 +20,8 @@ import Testing
         #expect(
             text == """
                 {"version":1,"host":"h","segments":[{"writer":"h-0192f0c1a2b37c4d8e9f00112233445a","seq":3,\
-                "sealed_ms":1700000000123,"lines":2,"raw_bytes":20,"raw_sha256":"\(String(repeating: "0f", count: 32))",\
+                "sealed_ms":1700000000123,"lines":2,"raw_bytes":20,"raw_sha256":\
+                "\(String(repeating: "0f", count: 32))",\
                 "offset":0,"compressed_bytes":30,"format":"access_log","file":"odd \\"name\\"\\n\\u0001.log",\
                 "end":true,"adopted":true,"replay":true}]}
                 """)

@@ -7,10 +7,10 @@ import TestSupport
 import Testing
 
 @Suite struct AdoptionTests {
-    private static let writer = WriterName("h-0192f0c1a2b37c4d8e9f00112233445a")!  // swift-format-ignore: NeverForceUnwrap
+    private static let writer = WriterName(host: "h", id: UUIDv7(high: 0x0192_F0C1_A2B3_7C4D, low: 0x8E9F_0011_2233_445A))
 
-    /// A spool as a process left it that was killed: 100 lines shipped before, 5 lines sealed, 3 whole lines and a torn one
-    /// open, and a lock record that knows of two of the open ones.
+    /// A spool as a process left it that was killed: 100 lines shipped before, 5 lines sealed, 3 whole lines and a torn
+    /// one open, and a lock record that knows of two of the open ones.
     private struct Wreck {
         let folder: ScratchFolder
         var sealedName: String { "\(AdoptionTests.writer)-3-1000-6.jsonl" }
@@ -24,7 +24,8 @@ import Testing
             try write(sealedName, String(repeating: "{}\n", count: 5) + String(decoding: line.encoded(), as: UTF8.self))
             if let open { try write("\(AdoptionTests.writer)-\(seq).open", open) }
             let record = LockRecord(
-                writer: AdoptionTests.writer.text, host: "h", service: "s", pid: 1, started_ms: 1, updated_ms: 2, seq: seq,
+                writer: AdoptionTests.writer.text, host: "h", service: "s", pid: 1, started_ms: 1, updated_ms: 2,
+                seq: seq,
                 counts: WriterCounts(appended: 110, written: 108, dropped: DropCounts(disk_full: 2)), closed: false)
             try DurableFile.replace(path: folder[AdoptionTests.writer.lockFileName], bytes: record.encoded())
         }

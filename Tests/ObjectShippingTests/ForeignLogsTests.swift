@@ -22,7 +22,8 @@ private final class LogFolder {
         try DurableFile.makeDirectory(folder["log"])
         try DurableFile.makeDirectory(folder["state"])
         stream = StreamConfiguration(
-            name: "app", paths: [folder["log/*"]], format: "app_format", quiet_ms: 10_000, deletesAfterShipping: deletes)
+            name: "app", paths: [folder["log/*"]], format: "app_format", quiet_ms: 10_000, deletesAfterShipping: deletes
+        )
         logs = ForeignLogs(streams: [stream], host: "h", stateDirectory: folder["state"])
     }
 
@@ -289,7 +290,8 @@ private final class LogFolder {
         try DurableFile.replace(path: folder["f"], bytes: Array(whole.utf8))
         for (size, longest) in [(1, 1_000), (100, 1_000), (4_096, 8_000), (1 << 20, 1 << 21)] {
             let pieces = try ForeignReading.pieces(
-                of: folder["f"], from: 0, bytes: whole.utf8.count, sealed_ms: 0, pieceBytes: size, longestPiece: longest)
+                of: folder["f"], from: 0, bytes: whole.utf8.count, sealed_ms: 0, pieceBytes: size, longestPiece: longest
+            )
             #expect(pieces.reduce(0) { $0 + $1.bytes } == whole.utf8.count)
             #expect(pieces.reduce(0) { $0 + $1.lines } == 5_000)
             #expect(pieces.dropLast().allSatisfy { $0.bytes >= size && $0.bytes < size + 20 })
@@ -301,14 +303,17 @@ private final class LogFolder {
         #expect(torn.map(\.bytes) == [1_000, 1_000, 500])
     }
 
-    @Test(arguments: [
-        ("app.log", false, nil), ("app.log.1", true, "app.log"), ("app.log.12.gz", true, "app.log"),
-        ("app.1.log", true, "app.log"), ("app-3.log", true, "app.log"), ("app.log-20261123", true, "app.log"),
-        ("app-2026-11-23.log", true, "app.log"), ("app.log.2026-11-23_10", true, "app.log"),
-        ("app-2026-11-23T10-15-30.123.log.gz", true, "app.log"), ("app.2026-11-23.0.log.gz", true, "app.log"),
-        ("app.log.2026-11-23", true, "app.log"), ("v2.log", false, nil), ("log4j.log", false, nil), ("app", false, nil),
-        ("app.log.zst", false, nil), ("20261123.log", true, ".log"), ("app.log.20269923", false, nil),
-    ] as [(String, Bool, String?)]) func namesTellRotation(name: String, isRotated: Bool, live: String?) {
+    @Test(
+        arguments: [
+            ("app.log", false, nil), ("app.log.1", true, "app.log"), ("app.log.12.gz", true, "app.log"),
+            ("app.1.log", true, "app.log"), ("app-3.log", true, "app.log"), ("app.log-20261123", true, "app.log"),
+            ("app-2026-11-23.log", true, "app.log"), ("app.log.2026-11-23_10", true, "app.log"),
+            ("app-2026-11-23T10-15-30.123.log.gz", true, "app.log"), ("app.2026-11-23.0.log.gz", true, "app.log"),
+            ("app.log.2026-11-23", true, "app.log"), ("v2.log", false, nil), ("log4j.log", false, nil),
+            ("app", false, nil),
+            ("app.log.zst", false, nil), ("20261123.log", true, ".log"), ("app.log.20269923", false, nil),
+        ] as [(String, Bool, String?)]) func namesTellRotation(name: String, isRotated: Bool, live: String?)
+    {
         #expect(RotatedName(name).isRotated == isRotated, "\(name)")
         #expect(RotatedName(name).live == live, "\(name)")
     }

@@ -33,7 +33,9 @@ import Testing
         #expect(lines.count == ids.count + 3)
     }
 
-    @Test(.enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"), .timeLimit(.minutes(1)))
+    @Test(
+        .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
+        .timeLimit(.minutes(1)))
     func checkFindsNothingWrongWithARealStore() async throws {
         let s3 = try #require(TestServers.s3)
         let program = try ShipperProgram(s3: s3, more: "admin: off")
@@ -49,7 +51,8 @@ import Testing
         let program = try ShipperProgram(endpoint: "http://127.0.0.1:1", more: "admin: off")
         let text = String(decoding: try DurableFile.read(path: program.folder["shipper.yaml"]), as: UTF8.self)
         let broken = text.replacing("spool: ", with: "spool: /nonexistent")
-            .replacing("url: \"file://\(program.folder["store"])\"", with: "url: \"s3://bucket\", credentials_file: /nowhere")
+            .replacing(
+                "url: \"file://\(program.folder["store"])\"", with: "url: \"s3://bucket\", credentials_file: /nowhere")
         try DurableFile.replace(path: program.folder["shipper.yaml"], bytes: Array(broken.utf8))
         #expect(try program.start("check").wait() == 1)
         #expect(program.log.contains("FAULT  spool /nonexistent"), "\(program.log)")
@@ -60,7 +63,9 @@ import Testing
         #expect(program.log.contains("shipper.yaml:1: unknown key 'hots' in 'shipper'; known keys: host, "))
     }
 
-    @Test(.enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"), .timeLimit(.minutes(3)))
+    @Test(
+        .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
+        .timeLimit(.minutes(3)))
     func killedAtAnyMomentItShipsEverySegmentOnce() async throws {
         let s3 = try #require(TestServers.s3)
         let program = try ShipperProgram(s3: s3, more: "admin: off")
@@ -93,7 +98,9 @@ import Testing
         #expect(segments.count > 10)
     }
 
-    @Test(.enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"), .timeLimit(.minutes(2)))
+    @Test(
+        .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
+        .timeLimit(.minutes(2)))
     func anOutageOfTheStoreLosesNothing() async throws {
         let s3 = try #require(TestServers.s3)
         let port = Int.random(in: 20_000..<32_000)
@@ -191,7 +198,8 @@ import Testing
         #expect(shipper.wait() == 0)
         let segments = try await program.segments(program.store())
         #expect(segments.count == 2)
-        let end = try #require(segments[SegmentID2(writer: writer, seq: 1)]?.first.flatMap { WriterLine(Array($0.utf8)) })
+        let end = try #require(
+            segments[SegmentID2(writer: writer, seq: 1)]?.first.flatMap { WriterLine(Array($0.utf8)) })
         #expect(end.adopted && end.counts.written == 4 && end.counts.appended == 5 && end.found == 3)
     }
 

@@ -11,7 +11,8 @@ import Testing
     }
 
     private func candidate(
-        _ writer: String, _ seq: Int, rawBytes: Int = 1_000, sealed_ms: Int64 = 1_700_000_000_000, retirable: Bool = true
+        _ writer: String, _ seq: Int, rawBytes: Int = 1_000, sealed_ms: Int64 = 1_700_000_000_000,
+        retirable: Bool = true
     ) -> Candidate {
         Candidate(
             id: SegmentID(writer: writer, seq: seq, path: "/s/\(writer)-\(seq)"), rawBytes: rawBytes, lines: 1,
@@ -144,8 +145,8 @@ import Testing
         #expect(world.files.count == 1)
     }
 
-    /// Files come, the store fails, lies and damages, the shipper dies at any step: nothing is removed that is not in an
-    /// intact object, and in the end everything is.
+    /// Files come, the store fails, lies and damages, the shipper dies at any step: nothing is removed that is not in
+    /// an intact object, and in the end everything is.
     @Test(arguments: 0..<300) func nothingIsLostWhateverHappens(seed: UInt64) {
         var world = ShipperWorld(seed: seed, faults: 0.35)
         var seqs: [String: Int] = [:]

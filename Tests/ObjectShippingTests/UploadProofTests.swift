@@ -97,6 +97,7 @@ import Testing
     }
 
     @Test func aStoreWithoutConditionsGetsNone() {
-        #expect(steps([.failed(error(.unknown, code: "NotImplemented")), .stored]) == ["put(ifAbsent: false)", "head"])
+        #expect(
+            steps([.failed(error(.unknown, code: "NotImplemented")), .stored]) == ["put(ifAbsent: false)", "head"])
     }
 }

@@ -5,7 +5,8 @@ import Testing
     private func root(
         _ text: String, keys: [String], environment: [String: String] = [:]
     ) throws -> ConfigurationSection {
-        try ConfigurationDocument(text: text, file: "shipper.yaml", environment: environment).root("shipper", keys: keys)
+        try ConfigurationDocument(text: text, file: "shipper.yaml", environment: environment).root(
+            "shipper", keys: keys)
     }
 
     private func message(_ body: () throws -> Void) -> String {
@@ -114,9 +115,11 @@ import Testing
         #expect(try section.string("f") == nil)
         #expect(
             message { _ = try root("x: 1\na: ${NONE}", keys: ["a", "x"]) }
-                == "shipper.yaml:2: environment variable NONE is not set: set it, or give a default as ${NONE:-default}")
+                == "shipper.yaml:2: environment variable NONE is not set: set it, or give a default as ${NONE:-default}"
+        )
         #expect(message { _ = try root("a: ${1X}", keys: ["a"]) }.contains("does not name a variable"))
-        #expect(message { _ = try root("${HOME_DIR}: 1", keys: ["a"], environment: environment) }.contains("unknown key"))
+        #expect(
+            message { _ = try root("${HOME_DIR}: 1", keys: ["a"], environment: environment) }.contains("unknown key"))
     }
 
     @Test(arguments: [("512", 512), ("1KiB", 1024), ("10 MB", 10_000_000), ("2GiB", 2 << 30)])

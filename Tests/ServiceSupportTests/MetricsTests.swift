@@ -21,25 +21,27 @@ import Testing
 
     @Test func writesTheTextFormat() {
         let text = registry().exposition()
-        #expect(text.hasPrefix("""
-            # HELP demo_uploads_total Objects stored.
-            # TYPE demo_uploads_total counter
-            demo_uploads_total{stream="a"} 2
-            demo_uploads_total{stream="b\\"\\\\\\n"} 1
-            demo_uploads_total{stream="flood0"} 1
-            demo_uploads_total{stream="other"} 4
-            # HELP demo_oldest_timestamp_seconds When the oldest was sealed.
-            # TYPE demo_oldest_timestamp_seconds gauge
-            demo_oldest_timestamp_seconds 1700000000.25
-            # HELP demo_upload_duration_seconds How long.
-            # TYPE demo_upload_duration_seconds histogram
-            demo_upload_duration_seconds_bucket{le="0.1"} 2
-            demo_upload_duration_seconds_bucket{le="1"} 3
-            demo_upload_duration_seconds_bucket{le="+Inf"} 4
-            demo_upload_duration_seconds_sum 7.65
-            demo_upload_duration_seconds_count 4
+        #expect(
+            text.hasPrefix(
+                """
+                # HELP demo_uploads_total Objects stored.
+                # TYPE demo_uploads_total counter
+                demo_uploads_total{stream="a"} 2
+                demo_uploads_total{stream="b\\"\\\\\\n"} 1
+                demo_uploads_total{stream="flood0"} 1
+                demo_uploads_total{stream="other"} 4
+                # HELP demo_oldest_timestamp_seconds When the oldest was sealed.
+                # TYPE demo_oldest_timestamp_seconds gauge
+                demo_oldest_timestamp_seconds 1700000000.25
+                # HELP demo_upload_duration_seconds How long.
+                # TYPE demo_upload_duration_seconds histogram
+                demo_upload_duration_seconds_bucket{le="0.1"} 2
+                demo_upload_duration_seconds_bucket{le="1"} 3
+                demo_upload_duration_seconds_bucket{le="+Inf"} 4
+                demo_upload_duration_seconds_sum 7.65
+                demo_upload_duration_seconds_count 4
 
-            """))
+                """))
         #expect(text.contains("process_resident_memory_bytes "))
         #expect(text.contains("process_open_fds "))
     }

@@ -1,6 +1,8 @@
 import EventModel
 
-/// What was planned and shipped of foreign logs, and which file is which, by content alone. Pure values.
+/// What was planned and shipped of foreign logs, and which file is which, by content alone.
+///
+/// Pure values.
 struct ForeignLedger: Codable, Equatable {
     /// A part of a file's decompressed bytes, shipped as one segment.
     struct Piece: Codable, Equatable {

@@ -221,8 +221,8 @@ package final class ForeignLogs {
                 state.refused.remove(at: refused)
             } else {
                 scan.faults.append(
-                    "\(path) was cut in place (copytruncate, or a service that empties its log): lines may be lost, so its "
-                        + "rotated files are not shipped; rotate by renaming ('create' in logrotate), then it goes on")
+                    "\(path) was cut in place (copytruncate, or a service that empties its log): lines may be lost, so "
+                        + "its rotated files are not shipped; rotate by renaming ('create' in logrotate), then it goes on")
             }
         } else if let before = live[path], before.inode == facts.inode, before.device == facts.device,
             facts.size < before.size
@@ -233,7 +233,9 @@ package final class ForeignLogs {
         live[path] = facts
     }
 
-    /// What is in a file: from memory while its facts are the same, else by reading it. Nil when the budget is used up.
+    /// What is in a file: from memory while its facts are the same, else by reading it.
+    ///
+    /// Nil when the budget is used up.
     private func content(
         _ path: String, _ facts: FileFacts, _ stream: StreamConfiguration, budget: inout Int
     ) throws -> ForeignLedger.Content? {

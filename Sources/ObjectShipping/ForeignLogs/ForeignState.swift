@@ -38,8 +38,8 @@ struct ForeignState: Codable, Equatable {
                 try? DurableFile.rename(from: path, to: path + ".damaged")
                 return (
                     ForeignState(),
-                    "\(path) is damaged and was renamed to \(path).damaged: finished logs that are still there are shipped "
-                        + "again, and the loader counts them as duplicates"
+                    "\(path) is damaged and was renamed to \(path).damaged: finished logs that are still there are "
+                        + "shipped again, and the loader counts them as duplicates"
                 )
             }
         } catch {

@@ -55,7 +55,8 @@ struct RotatedName: Equatable {
             if start == 0 || !isDigit(bytes[start - 1]), let length = dateLength(bytes[start...]) {
                 var end = start + length
                 while end < bytes.count, isTimePart(bytes, end) { end += 1 }
-                let isSeparated = start > 0 && [UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_")].contains(bytes[start - 1])
+                let isSeparated =
+                    start > 0 && [UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_")].contains(bytes[start - 1])
                 return (isSeparated ? start - 1 : start)..<end
             }
             start += 1
@@ -98,5 +99,7 @@ struct RotatedName: Equatable {
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    private static func isLetter(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) }
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
 }
