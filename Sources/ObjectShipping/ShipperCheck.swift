@@ -87,8 +87,8 @@ package struct ShipperCheck: Sendable {
                         .init(
                             verdict: .fault,
                             text:
-                                "\(unreadable.count) segments in \(path) cannot be read, such as \(first.name.fileName): "
-                                + "let writers and the shipper share a group"))
+                                "\(unreadable.count) segments in \(path) cannot be read, such as "
+                                + "\(first.name.fileName): let writers and the shipper share a group"))
                 }
             }
             return findings

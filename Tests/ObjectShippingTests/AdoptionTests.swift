@@ -7,7 +7,8 @@ import TestSupport
 import Testing
 
 @Suite struct AdoptionTests {
-    private static let writer = WriterName(host: "h", id: UUIDv7(high: 0x0192_F0C1_A2B3_7C4D, low: 0x8E9F_0011_2233_445A))
+    private static let writer = WriterName(
+        host: "h", id: UUIDv7(high: 0x0192_F0C1_A2B3_7C4D, low: 0x8E9F_0011_2233_445A))
 
     /// A spool as a process left it that was killed: 100 lines shipped before, 5 lines sealed, 3 whole lines and a torn
     /// one open, and a lock record that knows of two of the open ones.

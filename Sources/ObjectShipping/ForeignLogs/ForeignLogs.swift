@@ -222,7 +222,7 @@ package final class ForeignLogs {
             } else {
                 scan.faults.append(
                     "\(path) was cut in place (copytruncate, or a service that empties its log): lines may be lost, so "
-                        + "its rotated files are not shipped; rotate by renaming ('create' in logrotate), then it goes on")
+                        + "its rotated files are not shipped; rotate by renaming ('create' in logrotate)")
             }
         } else if let before = live[path], before.inode == facts.inode, before.device == facts.device,
             facts.size < before.size
