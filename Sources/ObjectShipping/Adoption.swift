@@ -5,7 +5,8 @@ import Glibc
 
 /// Ends writers whose process died: what is open is sealed as it is, and a last segment says what is known.
 ///
-/// A writer is dead when its lock is free and nothing was written for the dead age. The steps are in an order that any
+/// A writer is dead when its lock is free and nothing was written for the dead age. What is judged is read once more
+/// while its lock is held: what was read before may have changed until the lock was taken. The steps are in an order that any
 /// of them may be the last before a crash: rename what is open, create the end segment, remove the lock file. A restart
 /// finds the lock still there and goes on; the end segment's number follows from the files that are there.
 struct Adoption {
@@ -27,24 +28,27 @@ struct Adoption {
     ///
     /// - Parameters:
     ///   - writer: the writer.
-    ///   - spool: the directory's listing.
-    ///   - record: the lock file's content; nil when it is torn or there is no lock file.
+    ///   - spool: a listing of the directory.
+    ///   - watched: the writer's files as they were seen last, and for how long; nil when that is not known.
     ///   - now_ms: the wall clock.
     /// - Throws: `SystemError` when a file could not be read, renamed or created; it is tried again on the next scan.
-    func end(_ writer: WriterName, in spool: Spool, record: LockRecord?, now_ms: Int64) throws -> Outcome {
-        let open = spool.open.filter { $0.name.writer == writer }
-        let sealed = spool.sealed.filter { $0.name.writer == writer }
-        let lock = spool.locks.first { $0.writer == writer }
-        let lastWrite_ms = max(lock?.modified_ms ?? 0, open.map(\.modified_ms).max() ?? 0)
-        guard now_ms - lastWrite_ms >= deadAfter_ms else { return .alive }
+    func end(_ writer: WriterName, in spool: Spool, watched: WriterFiles.Watched?, now_ms: Int64) throws -> Outcome {
+        let files = WriterFiles(of: writer, in: spool)
+        guard isQuiet(files, watched, now_ms: now_ms) else { return .alive }
         let lockPath = "\(directory)/\(writer.lockFileName)"
         var held: FileLock?
-        if lock != nil {
+        if files.lock != nil {
             held = try FileLock.attempt(path: lockPath, create: false)
             // Held by its process; or the file went meanwhile, and a listing will say so.
             guard held != nil else { return .alive }
         }
         return try withExtendedLifetime(held) {
+            let files = WriterFiles(of: writer, in: try Spool(reading: directory))
+            // Gone, come or written to until the lock was taken: judged again by the next scan.
+            guard (files.lock != nil) == (held != nil), isQuiet(files, watched, now_ms: now_ms) else { return .alive }
+            let (open, sealed, lock) = (files.open, files.sealed, files.lock)
+            let record = lock == nil ? nil : LockRecord.read(lockPath)
+            if lock == nil, open.isEmpty { return .alive }
             if sealed.contains(where: \.name.isEnd) {
                 // A clean close, or an adoption, was cut off before its last step.
                 if lock != nil { try DurableFile.remove(path: lockPath) }
@@ -55,6 +59,14 @@ struct Adoption {
             if lock != nil { try DurableFile.remove(path: lockPath) }
             return .adopted(lines: lines)
         }
+    }
+
+    /// Whether nothing was written for the dead age, by the files' times or, where these lie in the future of a clock
+    /// that was set, by watching them for as long.
+    private func isQuiet(_ files: WriterFiles, _ watched: WriterFiles.Watched?, now_ms: Int64) -> Bool {
+        if now_ms - files.lastWrite_ms >= deadAfter_ms { return true }
+        guard let watched, watched.files == files else { return false }
+        return watched.unchanged_ms >= deadAfter_ms
     }
 
     /// Seals open segments as they are: fsync, count, rename.
@@ -108,6 +120,36 @@ struct Adoption {
         sealed.contains { file in
             SegmentTail.writerLine(path: "\(directory)/\(file.name.fileName)", size: file.size)?.replay ?? false
         }
+    }
+}
+
+/// What lies in a spool directory of one writer.
+struct WriterFiles: Equatable {
+    /// What was seen of a writer's files, and for how long it did not change by a clock that only goes forward.
+    struct Watched {
+        var files: WriterFiles
+        var unchanged_ms: Int64
+    }
+
+    var open: [Spool.OpenFile]
+    var sealed: [Spool.SealedFile]
+    var lock: Spool.LockFile?
+
+    init(of writer: WriterName, in spool: Spool) {
+        open = spool.open.filter { $0.name.writer == writer }
+        sealed = spool.sealed.filter { $0.name.writer == writer }
+        lock = spool.locks.first { $0.writer == writer }
+    }
+
+    /// When the open segment or the lock record was last written, milliseconds since the epoch.
+    var lastWrite_ms: Int64 { max(lock?.modified_ms ?? 0, open.map(\.modified_ms).max() ?? 0) }
+}
+
+extension LockRecord {
+    /// The record in a lock file; nil when it is torn or cannot be read.
+    static func read(_ path: String) -> LockRecord? {
+        guard let bytes = try? DurableFile.read(path: path, limit: EventLimits.lockRecordBytes) else { return nil }
+        return LockRecord(bytes)
     }
 }
 

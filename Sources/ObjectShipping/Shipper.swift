@@ -122,9 +122,9 @@ package final class Shipper: Sendable {
         switch action {
         case .scan:
             group.addTask { [self] in
-                let scan = await Blocking.run { [self] in spool.withLock { $0.scan(now_ms: SystemTime.now_ms()) } }
+                let scan = await readSpool()
                 tell(scan)
-                sink.yield(.scanned(scan.isReadable ? scan.candidates : nil))
+                sink.yield(.scanned(scan.isPartlyReadable ? scan.candidates : nil, isWhole: scan.isReadable))
             }
         case .scanForeign:
             group.addTask { [self] in
@@ -263,10 +263,25 @@ package final class Shipper: Sendable {
         sink.yield(.retired(gone, failed: ids.filter { !removed.contains($0) }))
     }
 
+    private func readSpool() async -> SpoolScan {
+        await Blocking.run { [self] in
+            spool.withLock {
+                $0.scan(now_ms: SystemTime.now_ms(), steady_ms: SystemTime.monotonic_ns() / 1_000_000)
+            }
+        }
+    }
+
     private func report(isLast: Bool) async {
         if isLast {
-            let scan = await Blocking.run { [self] in spool.withLock { $0.scan(now_ms: SystemTime.now_ms()) } }
+            let scan = await readSpool()
             state.withLock { $0.scan = scan }
+        }
+        guard status.scan.isKnown else {
+            // A report without the writers of a directory would tell that they are gone.
+            let reason = "the host's report is not written: a spool directory could not be read since the start"
+            metrics.reportFailures.add()
+            logger.warning("\(reason)")
+            return state.withLock { $0.reportError = reason }
         }
         let report = status.report(now_ms: SystemTime.now_ms(), isStopped: isLast)
         let key = ObjectKey.hostReport(prefix: configuration.prefix, host: configuration.host)

@@ -37,8 +37,9 @@ package struct ShipperStateMachine: Sendable {
     package enum Event: Sendable {
         /// Time has passed.
         case timer
-        /// The spool was read; nil when it could not be.
-        case scanned([Candidate]?)
+        /// The spool was read; nil when nothing of it could be. Not whole when some of its directories could not be read
+        /// and count as what they held before.
+        case scanned([Candidate]?, isWhole: Bool = true)
         /// The foreign logs were looked through.
         case scannedForeign([Candidate])
         /// An object was made of `included`; `failed` could not be read. Nil when nothing could be.
@@ -164,10 +165,10 @@ package struct ShipperStateMachine: Sendable {
         var actions: [Action] = []
         switch event {
         case .timer: break
-        case .scanned(let candidates):
+        case .scanned(let candidates, let isWhole):
             nextScan_ms = now.steady_ms + configuration.poll_ms
             hasScanned = true
-            isSpoolKnown = candidates != nil
+            isSpoolKnown = candidates != nil && isWhole
             // A scan that was under way at the stop may have missed what was sealed just before.
             if candidates != nil || scansSinceFlush < 0 { scansSinceFlush += 1 }
             if let candidates { actions += take(candidates, into: \.native, at: now) }

@@ -37,8 +37,9 @@ package struct ShipperStatus: Sendable {
 
     /// The report for the bucket.
     package func report(now_ms: Int64, isStopped: Bool) -> HostReport {
-        HostReport(
-            host: host, time_ms: now_ms, state: isStopped && scan.isEmpty && waiting.isEmpty ? .ended : .running,
+        let isEnded = isStopped && scan.isReadable && scan.isEmpty && waiting.isEmpty
+        return HostReport(
+            host: host, time_ms: now_ms, state: isEnded ? .ended : .running,
             shipperVersion: Shipper.version, started_ms: started_ms, unshipped: unshipped, lastUpload_ms: lastUpload_ms,
             lastError: faults.first, writers: scan.writers)
     }

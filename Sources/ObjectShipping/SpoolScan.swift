@@ -20,60 +20,121 @@ package struct SpoolScan: Sendable {
     package var spoolBytes = 0
     /// What could not be read or done, one sentence each.
     package var faults: [String] = []
-    /// Whether at least one directory could be read.
+    /// Whether every directory could be read; else some of what is here was found by an earlier scan.
     package var isReadable = false
+    /// Whether at least one directory could be read.
+    package var isPartlyReadable = false
+    /// Whether every directory was read by this scan or an earlier one, so that no writer is left out.
+    package var isKnown = false
+
+    /// Adds what was found in another directory.
+    fileprivate mutating func add(_ part: SpoolScan) {
+        candidates += part.candidates
+        writers += part.writers
+        openSegments += part.openSegments
+        openBytes += part.openBytes
+        oldestOpen_ms = [oldestOpen_ms, part.oldestOpen_ms].compactMap { $0 }.min()
+        isEmpty = isEmpty && part.isEmpty
+        adopted += part.adopted
+        spoolBytes += part.spoolBytes
+        faults += part.faults
+        isReadable = isReadable && part.isReadable
+        isPartlyReadable = isPartlyReadable || part.isReadable
+        isKnown = isKnown && part.isKnown
+    }
 }
 
 /// Reads spool directories again and again.
+///
+/// A directory that cannot be read counts as what it held when it last could be: its writers have not ended, and what
+/// was waiting waits.
 ///
 /// A sealed segment's file may go once it is proven, except where the number of an adopted writer's end would be lost:
 /// the newest segment of a writer stays until its lock record, an open segment or a later one shows that the writer
 /// went on, and an end segment stays until its writer's lock file is gone.
 package final class SpoolReader {
-    private let directories: [String]
-    private let deadAfter_ms: Int64
-    private var opened: [String: Int64] = [:]
-    private var ends: [String: WriterLine] = [:]
-    private var isFirst = true
+    private var folders: [SpoolFolder]
 
     package init(directories: [String], deadAfter_ms: Int64) {
-        self.directories = directories
-        self.deadAfter_ms = deadAfter_ms
+        folders = directories.map { SpoolFolder(directory: $0, deadAfter_ms: deadAfter_ms) }
     }
 
     /// Reads the directories; nothing a single file does makes the others fail.
     ///
-    /// - Parameter now_ms: the wall clock.
-    package func scan(now_ms: Int64) -> SpoolScan {
+    /// - Parameters:
+    ///   - now_ms: the wall clock.
+    ///   - steady_ms: a clock that only goes forward.
+    package func scan(now_ms: Int64, steady_ms: Int64) -> SpoolScan {
         var scan = SpoolScan()
-        var stillOpen: [String: Int64] = [:]
-        var stillEnded: [String: WriterLine] = [:]
-        for directory in directories {
-            do {
-                var spool = try Spool(reading: directory)
-                if try adopt(in: spool, now_ms: now_ms, scan: &scan) { spool = try Spool(reading: directory) }
-                scan.isReadable = true
-                add(spool, now_ms: now_ms, stillOpen: &stillOpen, stillEnded: &stillEnded, to: &scan)
-            } catch {
-                scan.faults.append("\(error)")
-            }
-        }
-        opened = stillOpen
-        ends = stillEnded
-        isFirst = false
+        scan.isReadable = true
+        scan.isKnown = true
+        for index in folders.indices { scan.add(folders[index].scan(now_ms: now_ms, steady_ms: steady_ms)) }
         scan.writers.sort { $0.writer < $1.writer }
         return scan
     }
+}
+
+/// One spool directory, and what was seen of it before.
+private struct SpoolFolder {
+    let directory: String
+    let deadAfter_ms: Int64
+    private var opened: [String: Int64] = [:]
+    private var ends: [String: WriterLine] = [:]
+    private var watched: [WriterName: (files: WriterFiles, since_ms: Int64)] = [:]
+    private var isFirst = true
+    private var last: SpoolScan?
+
+    init(directory: String, deadAfter_ms: Int64) {
+        self.directory = directory
+        self.deadAfter_ms = deadAfter_ms
+    }
+
+    mutating func scan(now_ms: Int64, steady_ms: Int64) -> SpoolScan {
+        var scan = SpoolScan()
+        do {
+            var spool = try Spool(reading: directory)
+            if try adopt(in: spool, now_ms: now_ms, steady_ms: steady_ms, scan: &scan) {
+                spool = try Spool(reading: directory)
+            }
+            scan.isReadable = true
+            scan.isKnown = true
+            var stillOpen: [String: Int64] = [:]
+            var stillEnded: [String: WriterLine] = [:]
+            add(spool, now_ms: now_ms, stillOpen: &stillOpen, stillEnded: &stillEnded, to: &scan)
+            opened = stillOpen
+            ends = stillEnded
+            isFirst = false
+            last = scan
+            return scan
+        } catch {
+            var held = last ?? SpoolScan()
+            // Whether they are still there, and may go, cannot be seen.
+            for index in held.candidates.indices { held.candidates[index].isRetirable = false }
+            held.isReadable = false
+            held.isKnown = last != nil
+            held.isEmpty = false
+            held.adopted = scan.adopted
+            held.faults = scan.faults + ["\(error)"]
+            return held
+        }
+    }
 
     /// Ends dead writers; true when files were changed.
-    private func adopt(in spool: Spool, now_ms: Int64, scan: inout SpoolScan) throws -> Bool {
+    private mutating func adopt(
+        in spool: Spool, now_ms: Int64, steady_ms: Int64, scan: inout SpoolScan
+    ) throws -> Bool {
         let adoption = Adoption(directory: spool.directory, deadAfter_ms: deadAfter_ms)
         let writers = Set(spool.locks.map(\.writer)).union(spool.open.map(\.name.writer))
+        watched = watched.filter { writers.contains($0.key) }
         var isChanged = false
         for writer in writers.sorted() {
             do {
-                let record = lockRecord(of: writer, in: spool.directory)
-                switch try adoption.end(writer, in: spool, record: record, now_ms: now_ms) {
+                let files = WriterFiles(of: writer, in: spool)
+                if watched[writer]?.files != files { watched[writer] = (files, steady_ms) }
+                let unchanged_ms = steady_ms - (watched[writer]?.since_ms ?? steady_ms)
+                let outcome = try adoption.end(
+                    writer, in: spool, watched: .init(files: files, unchanged_ms: unchanged_ms), now_ms: now_ms)
+                switch outcome {
                 case .alive: break
                 case .completed: isChanged = true
                 case .adopted:
@@ -89,12 +150,6 @@ package final class SpoolReader {
         return isChanged
     }
 
-    private func lockRecord(of writer: WriterName, in directory: String) -> LockRecord? {
-        let path = "\(directory)/\(writer.lockFileName)"
-        guard let bytes = try? DurableFile.read(path: path, limit: EventLimits.lockRecordBytes) else { return nil }
-        return LockRecord(bytes)
-    }
-
     private func add(
         _ spool: Spool, now_ms: Int64, stillOpen: inout [String: Int64], stillEnded: inout [String: WriterLine],
         to scan: inout SpoolScan
@@ -102,7 +157,7 @@ package final class SpoolReader {
         if !(spool.sealed.isEmpty && spool.open.isEmpty && spool.locks.isEmpty) { scan.isEmpty = false }
         let locked = Set(spool.locks.map(\.writer))
         var records: [WriterName: LockRecord] = [:]
-        for writer in locked { records[writer] = lockRecord(of: writer, in: spool.directory) }
+        for writer in locked { records[writer] = LockRecord.read("\(directory)/\(writer.lockFileName)") }
         var newest: [WriterName: Int] = [:]
         for name in spool.sealed.map(\.name) + spool.open.map(\.name) {
             newest[name.writer] = max(newest[name.writer] ?? 0, name.seq)

@@ -2,9 +2,10 @@ import DurableIO
 import EventModel
 import EventSegments
 import Glibc
-import ObjectShipping
 import TestSupport
 import Testing
+
+@testable import ObjectShipping
 
 @Suite struct AdoptionTests {
     private static let writer = WriterName(
@@ -36,7 +37,7 @@ import Testing
         }
 
         func scan(deadAfter_ms: Int64 = 60_000, later_ms: Int64 = 61_000) -> SpoolScan {
-            SpoolReader(directories: [folder.path], deadAfter_ms: deadAfter_ms).scan(now_ms: now_ms() + later_ms)
+            SpoolReader(directories: [folder.path], deadAfter_ms: deadAfter_ms).scan(now_ms: now_ms() + later_ms, steady_ms: 0)
         }
 
         func now_ms() -> Int64 {
@@ -156,7 +157,87 @@ import Testing
     @Test func oneDirectoryThatCannotBeReadDoesNotHideAnother() throws {
         let wreck = try Wreck()
         let scan = SpoolReader(directories: ["/nonexistent", wreck.folder.path], deadAfter_ms: 60_000)
-            .scan(now_ms: wreck.now_ms())
-        #expect(scan.candidates.count == 1 && scan.faults.count == 1 && scan.isReadable)
+            .scan(now_ms: wreck.now_ms(), steady_ms: 0)
+        #expect(scan.candidates.count == 1 && scan.faults.count == 1 && scan.isPartlyReadable)
+        #expect(!scan.isReadable && !scan.isKnown && !scan.isEmpty)
+    }
+
+    @Test func aDirectoryThatCannotBeReadCountsAsWhatItHeld() throws {
+        let wreck = try Wreck()
+        let other = try ScratchFolder()
+        let reader = SpoolReader(directories: [wreck.folder.path, other.path], deadAfter_ms: 60_000)
+        let before = reader.scan(now_ms: wreck.now_ms(), steady_ms: 0)
+        #expect(before.isReadable && before.isKnown)
+        let away = wreck.folder.path + ".away"
+        try DurableFile.rename(from: wreck.folder.path, to: away)
+        defer { try? DurableFile.rename(from: away, to: wreck.folder.path) }
+        let scan = reader.scan(now_ms: wreck.now_ms() + 3_600_000, steady_ms: 20_000)
+        #expect(!scan.isReadable && scan.isPartlyReadable && scan.isKnown && !scan.isEmpty)
+        #expect(scan.writers == before.writers && scan.writers.count == 1)
+        #expect(scan.oldestOpen_ms == before.oldestOpen_ms && scan.oldestOpen_ms != nil)
+        #expect(scan.candidates.map(\.id) == before.candidates.map(\.id))
+        #expect(scan.candidates.allSatisfy { !$0.isRetirable })
+        var status = ShipperStatus()
+        status.scan = scan
+        #expect(status.report(now_ms: 1, isStopped: true).state == .running)
+        #expect(status.report(now_ms: 1, isStopped: true).writers.count == 1)
+        // Nothing waits and nothing was found: still not ended, since it cannot be seen.
+        let empty = SpoolReader(directories: [away + "/nothing"], deadAfter_ms: 60_000)
+        status.scan = empty.scan(now_ms: 0, steady_ms: 0)
+        #expect(status.report(now_ms: 1, isStopped: true).state == .running && !status.scan.isKnown)
+        try DurableFile.rename(from: away, to: wreck.folder.path)
+        let after = reader.scan(now_ms: wreck.now_ms(), steady_ms: 21_000)
+        #expect(after.isReadable && after.oldestOpen_ms == before.oldestOpen_ms && after.writers == before.writers)
+        try DurableFile.rename(from: wreck.folder.path, to: away)
+    }
+
+    /// The listing is older than what the writer did before it died.
+    @Test func whatIsJudgedIsReadWhileTheLockIsHeld() throws {
+        let wreck = try Wreck()
+        let stale = try Spool(reading: wreck.folder.path)
+        try DurableFile.rename(
+            from: wreck.folder["\(Self.writer)-4.open"], to: wreck.folder["\(Self.writer)-4-2000-4.jsonl"])
+        try wreck.write("\(Self.writer)-5.open", "{}\n{}\n")
+        let record = LockRecord(
+            writer: Self.writer.text, host: "h", service: "s", pid: 1, started_ms: 1, updated_ms: 3, seq: 5,
+            counts: WriterCounts(appended: 119, written: 112, dropped: DropCounts(disk_full: 7)), closed: false)
+        try DurableFile.replace(path: wreck.folder[Self.writer.lockFileName], bytes: record.encoded())
+        let adoption = Adoption(directory: wreck.folder.path, deadAfter_ms: 60_000)
+        let outcome = try adoption.end(Self.writer, in: stale, watched: nil, now_ms: wreck.now_ms() + 61_000)
+        #expect(outcome == .adopted(lines: 12))
+        #expect(try wreck.names().compactMap { SegmentName($0) }.sorted().map(\.seq) == [3, 4, 5, 6])
+        let line = try #require(try wreck.endLine())
+        #expect(line.counts.dropped.disk_full == 7 && line.counts.written == 113 && line.segment == 6)
+    }
+
+    /// It wrote between the listing and its death, so its time begins anew.
+    @Test func whoWroteSinceTheListingIsNotDeadYet() throws {
+        let wreck = try Wreck()
+        let stale = try Spool(reading: wreck.folder.path)
+        let now_ms = wreck.now_ms() + 61_000
+        let path = wreck.folder["\(Self.writer)-4.open"]
+        try setTime(path, now_ms - 1_000)
+        let adoption = Adoption(directory: wreck.folder.path, deadAfter_ms: 60_000)
+        #expect(try adoption.end(Self.writer, in: stale, watched: nil, now_ms: now_ms) == .alive)
+        #expect(try wreck.names().contains("\(Self.writer)-4.open"))
+    }
+
+    @Test func aTimeInTheFutureIsWaitedOutByWatching() throws {
+        let wreck = try Wreck()
+        let now_ms = wreck.now_ms()
+        try setTime(wreck.folder["\(Self.writer)-4.open"], now_ms + 365 * 86_400_000)
+        let reader = SpoolReader(directories: [wreck.folder.path], deadAfter_ms: 60_000)
+        #expect(reader.scan(now_ms: now_ms, steady_ms: 0).adopted.isEmpty)
+        #expect(reader.scan(now_ms: now_ms, steady_ms: 59_000).adopted.isEmpty)
+        // It is written to after all: the time begins anew.
+        try wreck.write("\(Self.writer)-4.open", "{\"a\":1}\n{\"a\":2}\n")
+        try setTime(wreck.folder["\(Self.writer)-4.open"], now_ms + 365 * 86_400_000)
+        #expect(reader.scan(now_ms: now_ms, steady_ms: 61_000).adopted.isEmpty)
+        #expect(reader.scan(now_ms: now_ms, steady_ms: 121_000).adopted == [Self.writer.text])
+    }
+
+    private func setTime(_ path: String, _ time_ms: Int64) throws {
+        let time = timeval(tv_sec: Int(time_ms / 1_000), tv_usec: Int(time_ms % 1_000) * 1_000)
+        try #require(utimes(path, [time, time]) == 0)
     }
 }

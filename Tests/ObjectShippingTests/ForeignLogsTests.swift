@@ -16,6 +16,10 @@ private final class LogFolder {
     /// What was shipped, by writer and number.
     private(set) var shipped: [String: [Int: [UInt8]]] = [:]
     private(set) var faults: [String] = []
+    /// Every fault of every look.
+    private(set) var told: [String] = []
+    /// How far the wall clock is ahead of the machine's.
+    var later_ms: Int64 = 0
 
     init(deletes: Bool = false) throws {
         folder = try ScratchFolder()
@@ -56,11 +60,12 @@ private final class LogFolder {
         // Two looks: what changed since the last one is first seen and then, unchanged, finished.
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        let wall_ms = Int64(time.tv_sec) * 1_000
-        _ = logs.scan(now_ms: wall_ms, steady_ms: steady_ms)
+        let wall_ms = Int64(time.tv_sec) * 1_000 + later_ms
+        told += logs.scan(now_ms: wall_ms, steady_ms: steady_ms).faults
         steady_ms += seconds * 1_000
         let scan = logs.scan(now_ms: wall_ms, steady_ms: steady_ms)
         faults = scan.faults
+        told += scan.faults
         guard ships else { return scan }
         for candidate in scan.candidates {
             var builder = BundleBuilder(host: "h")
@@ -280,8 +285,74 @@ private final class LogFolder {
         try DurableFile.remove(path: log.folder["log/app.log.1"])
         try log.look()
         try log.look()
-        #expect(log.faults.contains { $0.contains("10 lines are lost") } || log.shipped.isEmpty)
+        #expect(log.told.count { $0.contains("10 lines are lost unless it comes back") } == 1)
         #expect(try log.look().candidates.isEmpty)
+        try log.restart()
+        try log.look()
+        try log.look()
+        #expect(log.told.count == 1)
+        // It was only out of sight.
+        try log.write("app.log.1", text(0..<10))
+        try log.look()
+        #expect(log.lines == lines(0..<10))
+        #expect(try log.look(ships: false).candidates.isEmpty)
+    }
+
+    @Test func aFileThatComesBackLongerIsShippedAsPlannedAndOn() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        let planned = try log.look(ships: false).candidates
+        try DurableFile.remove(path: log.folder["log/app.log.1"])
+        for _ in 0..<3 { try log.look() }
+        try log.write("app.log.1", text(0..<12))
+        try log.look()
+        #expect(log.lines == lines(0..<12))
+        #expect(log.shipped.keys.map { $0 } == planned.map(\.id.writer))
+    }
+
+    @Test func filesOfARefusedStreamAreNotGone() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        try log.look(ships: false)
+        try log.write("app.log", text(10..<100))
+        try log.look(ships: false)
+        truncate(log.folder["log/app.log"], 0)
+        for _ in 0..<4 { try log.look() }
+        #expect(log.told.contains { $0.contains("copytruncate") })
+        #expect(!log.told.contains { $0.contains("vanished") })
+    }
+
+    @Test func filesOfAFolderThatCannotBeListedAreNotGone() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        try log.look(ships: false)
+        try DurableFile.rename(from: log.folder["log"], to: log.folder["away"])
+        // A link to itself can be opened by nobody, not even root.
+        try #require(symlink("log", log.folder["log"]) == 0)
+        for _ in 0..<4 { try log.look() }
+        #expect(log.told.contains { $0.contains("log") && $0.contains("open folder") })
+        #expect(!log.told.contains { $0.contains("vanished") })
+        unlink(log.folder["log"])
+        try DurableFile.rename(from: log.folder["away"], to: log.folder["log"])
+        try log.look()
+        #expect(log.lines == lines(0..<10))
+    }
+
+    @Test func theStateIsWrittenOnlyWhenItChanges() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        try log.look()
+        func node() throws -> UInt64? { try FileFacts.of(log.folder["state/foreign.json"])?.inode }
+        func modified() throws -> Int64? { try FileFacts.of(log.folder["state/foreign.json"])?.modified_ns }
+        let before = try (node(), modified())
+        for _ in 0..<5 {
+            log.later_ms += 40_000
+            try log.look()
+        }
+        #expect(try node() == before.0 && modified() == before.1)
+        log.later_ms += 3_600_000
+        try log.look()
+        #expect(try modified() != before.1)
     }
 
     @Test func largeFilesAreCutAtLineEnds() throws {

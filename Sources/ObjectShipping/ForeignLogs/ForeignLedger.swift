@@ -28,7 +28,14 @@ struct ForeignLedger: Codable, Equatable {
         var pending: [Piece]
         /// When a file of this content was last seen, milliseconds since the epoch.
         var seen_ms: Int64
+        /// Whether it was told that its file is gone before it was shipped; nil while it is there.
+        var isToldGone: Bool?
     }
+
+    /// How old the time of a sighting may become before it is written anew, milliseconds.
+    ///
+    /// Every change of it is a durable write of the whole state.
+    static let seenStep_ms: Int64 = 3_600_000
 
     /// A file that is there now.
     struct Content: Equatable {
@@ -102,11 +109,15 @@ struct ForeignLedger: Codable, Equatable {
     ) {
         switch decision {
         case .known(let name):
-            update(name) { $0.seen_ms = now_ms }
+            update(name) { writer in
+                writer.isToldGone = nil
+                if abs(now_ms - writer.seen_ms) > ForeignLedger.seenStep_ms { writer.seen_ms = now_ms }
+            }
         case .longer(let name, _):
             update(name) { writer in
                 writer.bytes = content.bytes
                 writer.sha256 = content.sha256
+                writer.isToldGone = nil
                 for piece in pieces {
                     var numbered = piece
                     numbered.seq = writer.nextSeq
@@ -133,18 +144,20 @@ struct ForeignLedger: Codable, Equatable {
         return writers.first { $0.name == name }?.pending.isEmpty ?? true
     }
 
-    /// Forgets writers that were not seen for long and have nothing to ship.
+    /// Forgets writers that were not seen for long.
     mutating func forget(before seen_ms: Int64) {
-        writers.removeAll { $0.pending.isEmpty && $0.seen_ms < seen_ms }
+        writers.removeAll { $0.seen_ms < seen_ms }
     }
 
-    /// Drops what was planned for a file that is gone.
+    /// Notes that it is told that a writer's file is gone before it was shipped.
     ///
-    /// - Returns: how many lines that was.
-    mutating func drop(writer name: String) -> Int {
-        let lines = writers.first { $0.name == name }?.pending.reduce(0) { $0 + $1.lines } ?? 0
-        update(name) { $0.pending = [] }
-        return lines
+    /// Its plan stays: a file that comes back, whole or longer, is shipped as planned, under the numbers that a proof
+    /// which was cut off may have used already.
+    ///
+    /// - Returns: how many lines are missing.
+    mutating func tellGone(writer name: String) -> Int {
+        update(name) { $0.isToldGone = true }
+        return writers.first { $0.name == name }?.pending.reduce(0) { $0 + $1.lines } ?? 0
     }
 
     private mutating func update(_ name: String, _ body: (inout Writer) -> Void) {

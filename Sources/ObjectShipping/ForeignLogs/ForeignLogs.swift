@@ -69,13 +69,19 @@ package final class ForeignLogs {
         var budget = ForeignLogs.hashBudget
         paths = [:]
         var present = Set<String>()
+        var whole = Set<String>()
         for stream in streams {
-            look(at: stream, now_ms: now_ms, steady_ms: steady_ms, budget: &budget, present: &present, scan: &scan)
+            let isWhole = look(
+                at: stream, now_ms: now_ms, steady_ms: steady_ms, budget: &budget, present: &present, scan: &scan)
+            if isWhole { whole.insert(stream.name) } else { scan.isPartial = true }
         }
         observed = observed.filter { present.contains($0.key) }
         unreadable = unreadable.filter { present.contains($0.key) }
-        state.files = state.files.filter { present.contains($0.key) }
-        dropVanished(isPartial: scan.isPartial, scan: &scan)
+        let configured = Set(streams.map(\.name))
+        state.files = state.files.filter { path, file in
+            present.contains(path) || (configured.contains(file.stream) && !whole.contains(file.stream))
+        }
+        tellVanished(of: whole, scan: &scan)
         state.ledger.forget(before: now_ms - ForeignLogs.memory_ms)
         scan.refused = state.refused.map(\.path)
         guard save(&scan) else { return scan }
@@ -147,21 +153,29 @@ package final class ForeignLogs {
 
     // MARK: - Looking
 
+    /// Looks at one stream.
+    ///
+    /// - Returns: whether all of its files were seen and could be read, so that what was not seen is gone.
     private func look(
         at stream: StreamConfiguration, now_ms: Int64, steady_ms: Int64, budget: inout Int, present: inout Set<String>,
         scan: inout Scan
-    ) {
+    ) -> Bool {
         var finished: [(path: String, facts: FileFacts)] = []
         var nodes = Set<[UInt64]>()
-        let all = Glob.expand(stream.paths).filter { !Glob.matches($0, stream.exclude) }
-        for path in all {
+        let found = Glob.look(stream.paths)
+        for fault in found.faults { scan.faults.append("stream \(stream.name): \(fault)") }
+        var isWhole = found.faults.isEmpty
+        for path in found.paths where !Glob.matches(path, stream.exclude) {
             let folder = DurableFile.folder(of: path)
             let name = RotatedName(String(path.dropFirst(folder == "/" ? 1 : folder.utf8.count + 1)))
             do {
                 guard let facts = try FileFacts.of(path), facts.isRegular else { continue }
                 if let livePath = name.isRotated ? name.live.map({ "\(folder)/\($0)" }) : path {
                     try watch(livePath, scan: &scan)
-                    if state.refused.contains(where: { $0.path == livePath }) { continue }
+                    if state.refused.contains(where: { $0.path == livePath }) {
+                        isWhole = false
+                        continue
+                    }
                 }
                 guard name.isRotated else { continue }
                 present.insert(path)
@@ -170,22 +184,24 @@ package final class ForeignLogs {
                 guard nodes.insert([facts.device, facts.inode]).inserted, facts.size > 0 else { continue }
                 if let known = unreadable[path], known.facts == facts, steady_ms < known.retryAt_ms {
                     scan.faults.append(known.fault)
+                    isWhole = false
                     continue
                 }
                 if isQuiet(path, facts, stream, now_ms: now_ms, steady_ms: steady_ms) {
                     finished.append((path, facts))
                 } else {
-                    scan.isPartial = true
+                    isWhole = false
                 }
             } catch {
                 scan.faults.append("\(error)")
+                isWhole = false
             }
         }
         var contents: [ForeignLedger.Content] = []
         for (path, facts) in finished {
             do {
                 guard let content = try content(path, facts, stream, budget: &budget) else {
-                    scan.isPartial = true
+                    isWhole = false
                     continue
                 }
                 unreadable[path] = nil
@@ -195,9 +211,12 @@ package final class ForeignLogs {
                 unreadable[path] = Unreadable(
                     facts: facts, fault: fault, retryAt_ms: steady_ms + ForeignLogs.unreadableRetry_ms)
                 scan.faults.append(fault)
+                isWhole = false
             }
         }
-        plan(contents, stream, facts: Dictionary(uniqueKeysWithValues: finished), now_ms: now_ms, scan: &scan)
+        let isPlanned = plan(
+            contents, stream, facts: Dictionary(uniqueKeysWithValues: finished), now_ms: now_ms, scan: &scan)
+        return isWhole && isPlanned
     }
 
     private func isQuiet(
@@ -266,10 +285,12 @@ package final class ForeignLogs {
         return hex(hash.finalize())
     }
 
+    /// Plans what is new; false when a file changed meanwhile or could not be read.
     private func plan(
         _ contents: [ForeignLedger.Content], _ stream: StreamConfiguration, facts: [String: FileFacts], now_ms: Int64,
         scan: inout Scan
-    ) {
+    ) -> Bool {
+        var isWhole = true
         let decisions = state.ledger.place(contents, stream: stream.name, host: host)
         for content in contents {
             guard let decision = decisions[content.path], let facts = facts[content.path] else { continue }
@@ -287,7 +308,10 @@ package final class ForeignLogs {
                     pieces = try ForeignReading.pieces(
                         of: content.path, from: 0, bytes: content.bytes, sealed_ms: facts.modified_ms)
                 }
-                guard try FileFacts.of(content.path) == facts else { continue }
+                guard try FileFacts.of(content.path) == facts else {
+                    isWhole = false
+                    continue
+                }
                 state.ledger.plan(decision, content: content, stream: stream, pieces: pieces, now_ms: now_ms)
                 paths[name] = content.path
                 if state.files[content.path] == nil || !pieces.isEmpty {
@@ -298,25 +322,27 @@ package final class ForeignLogs {
                 }
             } catch {
                 scan.faults.append("\(content.path) cannot be read and is not shipped: \(error)")
+                isWhole = false
             }
         }
+        return isWhole
     }
 
-    /// Gives up what was planned of files that are gone for three looks: the rotation deleted them.
-    private func dropVanished(isPartial: Bool, scan: inout Scan) {
-        guard !isPartial else { return }
+    /// Tells what was planned of files that are gone for three whole looks: the rotation deleted them.
+    private func tellVanished(of whole: Set<String>, scan: inout Scan) {
         var stillMissing: [String: Int] = [:]
-        for writer in state.ledger.writers where !writer.pending.isEmpty && paths[writer.name] == nil {
-            let count = (missing[writer.name] ?? 0) + 1
+        for writer in state.ledger.writers
+        where !writer.pending.isEmpty && paths[writer.name] == nil && writer.isToldGone == nil {
+            let count = (missing[writer.name] ?? 0) + (whole.contains(writer.stream) ? 1 : 0)
             guard count >= 3 else {
                 stillMissing[writer.name] = count
                 continue
             }
             let file = writer.pending.last?.file ?? ""
-            let lines = state.ledger.drop(writer: writer.name)
+            let lines = state.ledger.tellGone(writer: writer.name)
             scan.faults.append(
-                "\(file) of stream \(writer.stream) vanished before it was shipped: \(lines) lines are lost; keep more "
-                    + "rotated files")
+                "\(file) of stream \(writer.stream) vanished before it was shipped: \(lines) lines are lost unless it "
+                    + "comes back; keep more rotated files")
         }
         missing = stillMissing
     }
