@@ -37,7 +37,8 @@ import Testing
         }
 
         func scan(deadAfter_ms: Int64 = 60_000, later_ms: Int64 = 61_000) -> SpoolScan {
-            SpoolReader(directories: [folder.path], deadAfter_ms: deadAfter_ms).scan(now_ms: now_ms() + later_ms, steady_ms: 0)
+            SpoolReader(directories: [folder.path], deadAfter_ms: deadAfter_ms)
+                .scan(now_ms: now_ms() + later_ms, steady_ms: 0)
         }
 
         func now_ms() -> Int64 {
