@@ -170,7 +170,7 @@ def tags(value: Any) -> Dict[str, str]:
             item = "true" if item else "false"
         elif not isinstance(item, str):
             item = str(item)
-        result[name("a tag's name", key)] = name(f"tag {key}", item) if item else ""
+        result[name("a tag's name", key)] = name("a tag", item) if 0 < len(item) <= MAX_NAME_BYTES // 4 else plain(item)
     return result
 
 

@@ -19,6 +19,7 @@ from ._identity import now_ms, rfc3339, uuid7_hex
 #: The reasons for which a line is dropped, in the order in which they are written.
 REASONS = ("buffer_full", "disk_full", "io_error", "too_large", "invalid")
 LOCK_BYTES = 4096
+_FILE_MODE = 0o640  # set after each creation: the shipper's group must read, whatever the umask
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,6 +30,10 @@ def drop_reason(error: OSError) -> str:
 
 class PlaceTaken(Exception):
     """The open segment or the lock file is no longer this writer's: it must become a new one."""
+
+
+class BytesInDoubt(PlaceTaken):
+    """The open segment's fsync failed: its bytes may be gone, and a later fsync would not tell. Never seal it."""
 
 
 class Counts:
@@ -81,6 +86,7 @@ class WriterFiles:
         self.recorded: Optional[Tuple[int, int]] = None  # written and dropped as the lock file has them
         self.recorded_dropped: Dict[str, int] = dict.fromkeys(REASONS, 0)
         self._torn = False
+        self._sealing: Optional[Tuple[str, bool]] = None  # sealed name, and whether it ends, once its line stands
         self._started_ms = started
         self._lock_path = os.path.join(settings.directory, self.name + ".lock")
         self._create_lock()
@@ -88,10 +94,11 @@ class WriterFiles:
     # -- starting ------------------------------------------------------------------------------------------------------
 
     def _create_lock(self) -> None:
-        os.makedirs(self.settings.directory, mode=0o750, exist_ok=True)
+        _make_directory(self.settings.directory)
         with self.settings.guard:
-            self.lock_fd = os.open(self._lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o640)
+            self.lock_fd = os.open(self._lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, _FILE_MODE)
         try:
+            os.fchmod(self.lock_fd, _FILE_MODE)
             fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
             self._write_lock(closed=False)
             os.fsync(self.lock_fd)
@@ -154,7 +161,8 @@ class WriterFiles:
                 raise PlaceTaken(f"segment {self.sequence} of {self.name} exists already")
             with self.settings.guard:
                 flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-                self.segment_fd = os.open(self._open_path, flags, 0o640)
+                self.segment_fd = os.open(self._open_path, flags, _FILE_MODE)
+            os.fchmod(self.segment_fd, _FILE_MODE)
         except (FileExistsError, FileNotFoundError) as error:
             raise PlaceTaken(str(error)) from error
         self.size = self.lines = 0
@@ -217,17 +225,31 @@ class WriterFiles:
 
     # -- sealing -------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_sealing(self) -> bool:
+        """Whether the open segment's ``writer`` line stands already: nothing may follow it but ``seal``."""
+        return self._sealing is not None
+
     def seal(self, end: bool, lock: bool = True) -> None:
         """Seals the open segment; at the end, also one that holds nothing but its ``writer`` line.
 
         ``lock`` false does so without a lock file in place. Raises ``PlaceTaken``, and ``OSError`` if the disk
-        refuses: the segment stays open then and may be sealed later.
+        refuses: the segment stays open then and may be sealed later. Raises ``BytesInDoubt`` if fsync failed.
         """
+        if self._sealing is not None:  # its line stands since an earlier try
+            _, is_end = self._sealing
+            self._finish_seal(lock)
+            if is_end or not end:
+                return
         self.check_place(lock)
         if self.segment_fd < 0:
             if not end:
                 return
             self._open_segment()
+        self._append_writer_line(end)
+        self._finish_seal(lock)
+
+    def _append_writer_line(self, end: bool) -> None:
         sealed = now_ms()
         record: Dict[str, Any] = {
             "schema": 1,
@@ -246,17 +268,23 @@ class WriterFiles:
         done, error = self._append([line])
         if error is not None or done != 1:
             raise error or OSError(errno.EIO, os.strerror(errno.EIO), self._open_path)
+        self._sealing = f"{self.name}-{self.sequence}-{sealed}-{self.lines}{'-end' if end else ''}.jsonl", end
+
+    def _finish_seal(self, lock: bool) -> None:
+        """What follows the ``writer`` line."""
+        assert self._sealing is not None
         try:
             os.fsync(self.segment_fd)
-        except OSError as failure:  # the kernel may have forgotten pages: what is held is written again elsewhere
-            raise PlaceTaken(f"fsync of {self._open_path}: {failure}") from failure
+        except OSError as failure:
+            raise BytesInDoubt(f"fsync of {self._open_path}: {failure}") from failure
+        self.check_place(lock)
         if self._number_taken():
             raise PlaceTaken(f"segment {self.sequence} of {self.name} exists already")
-        name = f"{self.name}-{self.sequence}-{sealed}-{self.lines}{'-end' if end else ''}.jsonl"
         try:
-            os.rename(self._open_path, os.path.join(self.settings.directory, name))
+            os.rename(self._open_path, os.path.join(self.settings.directory, self._sealing[0]))
         except FileNotFoundError as failure:
             raise PlaceTaken(str(failure)) from failure
+        self._sealing = None
         self._close_segment()
         self.held = []
         self.sequence += 1
@@ -307,6 +335,22 @@ class WriterFiles:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _make_directory(path: str) -> None:
+    """Makes the spool where it is missing: for a group that it shares with the shipper, whatever the umask."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for place, each in reversed(list(enumerate(missing))):
+        mode = 0o750 if place else 0o2770
+        try:
+            os.mkdir(each, mode)
+            os.chmod(each, mode)
+        except FileExistsError:  # another process was faster
+            if not os.path.isdir(each):
+                raise
 
 
 def _close_quietly(descriptor: int) -> None:

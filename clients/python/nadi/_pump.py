@@ -11,13 +11,14 @@ import threading
 import time as _time
 from typing import Any, Callable, Dict, List, Optional, Set
 
-from ._files import REASONS, Counts, PlaceTaken, Settings, WriterFiles, drop_reason
+from ._files import REASONS, BytesInDoubt, Counts, PlaceTaken, Settings, WriterFiles, drop_reason
 
 _log = logging.getLogger("nadi")
 
 _GATHER_SECONDS = 0.03  # how long lines are gathered before a write
 _COUNTS_SECONDS = 0.9  # how often changed counts go to the lock file
 _RETRY_SECONDS = 1.0  # after a disk's refusal
+_DOUBT_SECONDS = 60.0  # at most between new writers of a disk whose fsync keeps failing
 _WRITE_BYTES = 1 << 20  # bytes per write(2), about
 
 
@@ -92,6 +93,9 @@ class LinePump:
         self._thread: Optional[threading.Thread] = None
         self._next_attempt = 0.0
         self._next_counts = 0.0
+        self._doubts = 0  # failures of fsync since the last good seal
+        self._last_reason = "io_error"  # why the disk last refused
+        self._own_thread = 0  # the identity of the thread below
 
     # -- from any thread -----------------------------------------------------------------------------------------------
 
@@ -107,13 +111,16 @@ class LinePump:
         return {**self._counts.record(), "buffered": len(self._buffer) + len(self._pending)}
 
     def append(self, line: bytes) -> bool:
-        """Buffers a line with its newline, or drops and counts it. False once closed."""
+        """Buffers a line with its newline, or drops and counts it. False once closed.
+
+        Waits for room if the limits say so; never on the thread that makes the room.
+        """
         size = len(line)
         limits = self._limits
         while True:
             with self._lock:
                 if self.closed:
-                    return False
+                    return threading.get_ident() == self._own_thread  # a last sample that came too late is no loss
                 buffer = self._buffer
                 if len(buffer) < limits.buffer_events and self._buffered_bytes + size <= limits.buffer_bytes:
                     buffer.append(line)
@@ -122,7 +129,10 @@ class LinePump:
                         return True
                     self._awake = True
                     break
-            if not limits.block:
+            if size > limits.buffer_bytes:
+                self.drop("too_large", f"a line has {size - 1} bytes, the whole buffer {limits.buffer_bytes}")
+                return True
+            if not limits.block or threading.get_ident() == self._own_thread:
                 self.drop("buffer_full", "the buffer is full: the disk is too slow, or the spool cannot be written")
                 return True
             self._start_thread()
@@ -182,6 +192,10 @@ class LinePump:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
         if not self._io.acquire(timeout=max(0.1, deadline - _time.monotonic())):
+            with self._lock:
+                self._counts.dropped["io_error"] += len(self._buffer)
+                self._buffer = []
+                self._buffered_bytes = 0
             self.complain("close", "the disk does not answer; what is buffered is lost")
             return
         try:
@@ -208,6 +222,7 @@ class LinePump:
             _close_with_process(self)
 
     def _run(self) -> None:
+        self._own_thread = threading.get_ident()
         next_work = _time.monotonic() + self._every
         while not self.closed:
             timeout = self._seconds_to_next()
@@ -219,12 +234,13 @@ class LinePump:
             if self.closed:
                 return
             try:
-                if self._extra_work is not None and self._every and _time.monotonic() >= next_work:
-                    next_work = _time.monotonic() + self._every
-                    self._extra_work()
                 with self._io:
                     if not self.closed:
                         self._work()
+                # After the buffer was emptied: what this thread appends finds room or is dropped.
+                if self._extra_work is not None and self._every and _time.monotonic() >= next_work:
+                    next_work = _time.monotonic() + self._every
+                    self._extra_work()
             except Exception as error:  # must not end the thread
                 self.complain(f"work {error}", f"could not write: {error}")
                 _time.sleep(_RETRY_SECONDS)
@@ -267,6 +283,7 @@ class LinePump:
             self._files = WriterFiles(self._settings, self._counts)
         except OSError as error:
             self._next_attempt = now + _RETRY_SECONDS
+            self._last_reason = drop_reason(error)
             self.complain("start", f"cannot write in the spool: {error}; events are buffered and this is tried again")
             return False
         self._next_counts = now + _COUNTS_SECONDS
@@ -278,10 +295,17 @@ class LinePump:
         if old is None:
             return
         self.complain("taken", f"{cause}: beginning a new writer, which writes again what was not sealed")
-        try:
-            old.seal(end=True, lock=False)  # if only the lock file was taken away, the old writer may end in order
-        except (OSError, PlaceTaken):
-            pass
+        self._next_attempt = 0.0
+        if isinstance(cause, BytesInDoubt):
+            self._doubts += 1
+            self._last_reason = "io_error"
+            if self._doubts > 1:  # each try leaves a copy in the spool
+                self._next_attempt = _time.monotonic() + min(_DOUBT_SECONDS, 2.0 ** (self._doubts - 2))
+        else:
+            try:
+                old.seal(end=True, lock=False)  # if only the lock file was taken away, the old writer may end in order
+            except (OSError, PlaceTaken):
+                pass
         old.record_counts()
         old.abandon()
         with self._lock:
@@ -291,7 +315,6 @@ class LinePump:
             self._counts = counts
         self._files = None
         self._pending = old.held + self._pending
-        self._next_attempt = 0.0
         self._start_files()
 
     def _drain(self) -> None:
@@ -311,6 +334,10 @@ class LinePump:
         moves = 0
         while self._pending and self._files is not None:
             files = self._files
+            if files.is_sealing:  # its last line stands: nothing may follow it
+                if _time.monotonic() < self._next_attempt or not self._seal():
+                    break
+                continue
             count = self._batch(files)
             try:
                 done, error = files.write(self._pending[:count])
@@ -324,7 +351,7 @@ class LinePump:
                 continue
             del self._pending[:done]
             if error is not None:
-                reason = drop_reason(error)
+                reason = self._last_reason = drop_reason(error)
                 if self._limits.block:
                     self._next_attempt = _time.monotonic() + 0.1
                     self.complain(reason, f"{error}; the service waits until there is room")
@@ -349,12 +376,14 @@ class LinePump:
                 break
         return count
 
-    def _seal(self) -> None:
+    def _seal(self) -> bool:
+        """Whether the segment is sealed now, or a new writer is there instead."""
         files = self._files
         if files is None:
-            return
+            return False
         try:
             files.seal(end=False)
+            self._doubts = 0
         except PlaceTaken as taken:
             self._become_new(taken)
             if self._pending and self._files is not None:
@@ -362,7 +391,10 @@ class LinePump:
                 self._wake.set()
         except OSError as error:
             self._next_attempt = _time.monotonic() + _RETRY_SECONDS
+            self._last_reason = drop_reason(error)
             self.complain("seal", f"cannot seal a segment yet: {error}")
+            return False
+        return self._files is not None
 
     def _finish(self, deadline: float) -> None:
         self._next_attempt = 0.0
@@ -375,6 +407,7 @@ class LinePump:
                 except PlaceTaken as taken:
                     self._become_new(taken)
                 except OSError as error:
+                    self._last_reason = drop_reason(error)
                     self.complain("seal", f"cannot seal a segment yet: {error}")
             if _time.monotonic() >= deadline:
                 break
@@ -382,7 +415,7 @@ class LinePump:
             self._next_attempt = 0.0
         lost = len(self._pending) + len(self._buffer)
         with self._lock:
-            self._counts.dropped["disk_full"] += lost
+            self._counts.dropped[self._last_reason] += lost
             self._pending, self._buffer = [], []
         self.complain("close", f"the spool cannot be written: {lost} events are lost, its files will be adopted")
         if self._files is not None:

@@ -120,7 +120,8 @@ class EventWriter:
         :param scores: probability by class.
         :param features: the model's input by name: numbers, strings, booleans, None where missing. Copied.
         :param latency_seconds: how long the answer took, in seconds.
-        :param status: ``"ok"`` or ``"error"``; with ``error_type``, a fixed word such as ``"timeout"``.
+        :param status: ``"ok"`` or ``"error"``.
+        :param error_type: a fixed word such as ``"timeout"``; given, ``status`` is ``"error"``.
         :param prediction_id: an id of your own; by default a new UUIDv7.
         :param time: when it happened; by default now.
         :param tags: at most 8 slice dimensions with few values each, for example ``{"region": "eu"}``.
@@ -134,15 +135,14 @@ class EventWriter:
             event: Dict[str, Any] = {
                 "model_name": _fields.name("model_name", model_name),
                 "model_version": _fields.name("model_version", model_version),
-                "status": status,
+                "status": status if error_type is None else "error",
             }
             if prediction_id is not None:
                 event["prediction_id"] = _fields.identifier("prediction_id", prediction_id)
-            if status != "ok":
-                if status != "error":
-                    raise ValueError(f'status is {status!r}; give "ok" or "error"')
-                if error_type is not None:
-                    event["error_type"] = _fields.name("error_type", error_type)
+            if status != "ok" and status != "error":
+                raise ValueError(f'status is {status!r}; give "ok" or "error"')
+            if error_type is not None:
+                event["error_type"] = _fields.name("error_type", error_type)
             if prediction is not None:
                 event["prediction"] = _fields.answer(prediction)
             if score is not None:
@@ -256,7 +256,7 @@ class EventWriter:
             if explanation is not None:
                 if not isinstance(explanation, str):
                     raise TypeError(f"explanation is {type(explanation).__name__}, not a string")
-                event["explanation"] = explanation.encode("utf-8", "replace")[:2048].decode("utf-8", "ignore")
+                event["explanation"] = _fields.plain(explanation).encode()[:2048].decode("utf-8", "ignore")
             if score is None and label is None and explanation is None:
                 raise ValueError("feedback needs a score, a label or an explanation")
             if annotator_kind is not None:
@@ -365,9 +365,9 @@ class EventWriter:
         return self._pump.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Writes what is buffered, seals the end segment and takes the lock file away. Later events are dropped.
+        """Writes what is buffered, seals the end segment and takes the lock file away.
 
-        Waits at most ``timeout`` seconds for a full or stalled disk; then the files are left for the shipper to adopt.
+        Later events are dropped and counted as ``invalid``. Waits at most ``timeout`` seconds for a full or stalled disk; then the files are left for the shipper to adopt.
         Also done when the process exits.
         """
         self._pump.close(timeout)
@@ -418,7 +418,7 @@ class EventWriter:
         elif not self._pump.append(line):
             if self._strict:
                 raise ValueError("the writer is closed")
-            self._pump.complain("closed", "an event came after close() and is lost")
+            self._pump.drop("invalid", "an event came after close() and is lost")
 
     def _reject(self, error: Exception) -> None:
         if self._strict:
