@@ -11,9 +11,11 @@ CREATE TABLE nadi_store.host (
     unshipped_bytes     bigint,
     oldest_unshipped_at timestamptz,
     last_upload_at      timestamptz,
-    last_error          text
+    last_error          text,
+    covered_at          timestamptz,
+    covered_oldest_at   timestamptz
 );
-COMMENT ON TABLE nadi_store.host IS 'One row per model host, from its hosts/<host>.json.';
+COMMENT ON TABLE nadi_store.host IS 'One row per model host, from its hosts/<host>.json. covered_at and covered_oldest_at are reported_at and oldest_unshipped_at of the newest report that a listing of the bucket has followed whose new objects were all claimed: what the host had shipped by then is in the ledger.';
 
 CREATE TABLE nadi_store.writer (
     writer_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -115,4 +117,6 @@ CREATE TABLE nadi_store.load_run (
     rejected_lines bigint NOT NULL DEFAULT 0,
     error          text
 );
-COMMENT ON TABLE nadi_store.load_run IS 'One row per run of nadi load.';
+CREATE INDEX load_run_started_at ON nadi_store.load_run (started_at);
+CREATE INDEX load_run_succeeded ON nadi_store.load_run (finished_at) WHERE state = 'succeeded';
+COMMENT ON TABLE nadi_store.load_run IS 'One row per run of nadi load, kept 35 days.';

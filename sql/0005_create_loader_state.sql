@@ -5,7 +5,7 @@ CREATE TABLE nadi_store.loader_state (
     at         timestamptz NOT NULL,
     value      text NOT NULL DEFAULT ''
 );
-COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran: listed_week, listed_all, swept.';
+COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran (listed_week, listed_all, swept), since when a tag is configured (slice:<tag>) or was no longer (slice_end:<tag>), and the first day whose minute rows are whole (minutes_kept).';
 
 CREATE TABLE nadi_store.mapping (
     name       text NOT NULL,
@@ -44,7 +44,9 @@ BEGIN
           AND c.relname < format('%s_%s', parent, to_char(first_kept, 'YYYYMMDD'))
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE nadi_store.%I', child);
+        -- Another loader may be dropping the same one.
+        PERFORM pg_advisory_xact_lock(hashtext('nadi partition'), hashtext(child));
+        EXECUTE format('DROP TABLE IF EXISTS nadi_store.%I', child);
         dropped := dropped + 1;
     END LOOP;
     RETURN dropped;

@@ -39,30 +39,40 @@ JOIN nadi_store.host h USING (host_id)
 GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW nadi.reject IS 'Rejected lines by the hour their segment was sealed, writer and reason. Their text stays with the loader: nadi rejects shows it.';
 
+-- What a host had shipped when it reported is known only after the bucket was listed again: covered_at is the newest such
+-- report. A host that has none yet is known no further than the start of the newest run that succeeded.
 CREATE VIEW nadi.complete_until AS
-WITH hosts AS (
-    SELECT host, host_status, is_silent, reported_at, oldest_unshipped_at FROM nadi.pipeline_host
+WITH run AS (
+    SELECT (SELECT started_at FROM nadi_store.load_run WHERE state = 'succeeded' ORDER BY finished_at DESC LIMIT 1) AS started_at
+), hosts AS (
+    SELECT p.host, p.host_status, p.is_silent,
+           CASE WHEN h.covered_at IS NOT NULL THEN h.covered_at
+                WHEN run.started_at IS NOT NULL AND h.reported_at IS NOT NULL THEN least(h.reported_at, run.started_at) END AS known_at,
+           CASE WHEN h.covered_at IS NOT NULL THEN h.covered_oldest_at ELSE h.oldest_unshipped_at END AS oldest_held_at
+    FROM nadi.pipeline_host p JOIN nadi_store.host h USING (host) CROSS JOIN run
 ), object AS (
     SELECT object_key, state, sealed_at FROM nadi_store.object
     WHERE state IN ('claimed', 'pending', 'poisoned') ORDER BY sealed_at, object_id LIMIT 1
 ), holds AS (
-    SELECT host, oldest_unshipped_at FROM hosts WHERE NOT is_silent AND oldest_unshipped_at IS NOT NULL ORDER BY oldest_unshipped_at, host LIMIT 1
+    SELECT host, oldest_held_at FROM hosts WHERE NOT is_silent AND oldest_held_at IS NOT NULL ORDER BY oldest_held_at, host LIMIT 1
 ), reports AS (
-    SELECT coalesce(
-        (SELECT min(reported_at) FROM hosts WHERE NOT is_silent AND host_status <> 'ended'),
-        (SELECT max(reported_at) FROM hosts WHERE host_status = 'ended')) AS reported_at
+    SELECT CASE WHEN count(*) FILTER (WHERE NOT is_silent AND host_status <> 'ended') > 0
+                THEN CASE WHEN bool_and(known_at IS NOT NULL) FILTER (WHERE NOT is_silent AND host_status <> 'ended')
+                          THEN min(known_at) FILTER (WHERE NOT is_silent AND host_status <> 'ended') END
+                ELSE max(known_at) FILTER (WHERE host_status = 'ended') END AS known_at
+    FROM hosts
 )
-SELECT CASE WHEN r.reported_at IS NOT NULL THEN least(r.reported_at, h.oldest_unshipped_at, o.sealed_at) END AS complete_until,
+SELECT CASE WHEN r.known_at IS NOT NULL THEN least(r.known_at, h.oldest_held_at, o.sealed_at) END AS complete_until,
        coalesce((SELECT string_agg(host, ', ' ORDER BY host) FROM hosts WHERE is_silent), '') AS silent_hosts,
        (SELECT count(*) FROM hosts WHERE is_silent) AS silent_host_count,
-       CASE WHEN h.oldest_unshipped_at IS NOT NULL AND h.oldest_unshipped_at <= coalesce(o.sealed_at, 'infinity')
+       CASE WHEN h.oldest_held_at IS NOT NULL AND h.oldest_held_at <= coalesce(o.sealed_at, 'infinity')
             THEN 'host ' || h.host || ' holds unshipped lines'
             WHEN o.sealed_at IS NOT NULL THEN o.state || ' object ' || o.object_key
             ELSE '' END AS oldest_waiting,
-       least(h.oldest_unshipped_at, o.sealed_at) AS oldest_waiting_at,
+       least(h.oldest_held_at, o.sealed_at) AS oldest_waiting_at,
        (SELECT max(started_at) FROM nadi_store.load_run) AS last_load_at
 FROM reports r LEFT JOIN holds h ON true LEFT JOIN object o ON true;
-COMMENT ON VIEW nadi.complete_until IS 'How far all numbers are complete: every event before complete_until is counted. One row always. Silent hosts are left out and named; complete_until is null while no host reports.';
+COMMENT ON VIEW nadi.complete_until IS 'How far all numbers are complete: every event before complete_until is counted. One row always. Silent hosts are left out and named; complete_until is null while no host reports and no run has followed its report.';
 
 CREATE VIEW nadi.audit_balance AS
 WITH typed AS (
@@ -111,7 +121,8 @@ WITH typed AS (
     FROM (SELECT slice_key, sum(predictions) AS predictions FROM request WHERE slice_key <> 'all' GROUP BY 1) t
     UNION ALL
     SELECT 60, 'resources', 'resource lines', (SELECT lines FROM typed WHERE event_type = 'resource'), 'samples by hour',
-           (SELECT sum(count) FROM nadi_store.resource_hour WHERE measure = 'samples'), ''
+           (SELECT sum(r.count) FROM nadi_store.resource_hour r JOIN nadi_store.resource d USING (resource_id)
+            WHERE r.measure = 'samples' AND d.device = ''), ''
     UNION ALL
     SELECT 70, 'deployments', 'deployment lines', (SELECT lines FROM typed WHERE event_type = 'deployment'), 'rows',
            (SELECT count(*) FROM nadi_store.deployment), ''

@@ -9,6 +9,8 @@ package struct Audit: Sendable {
     /// How long things may be on their way before they are missed, in milliseconds: a silent host, an object that is
     /// not loaded.
     package static let grace_ms: Int64 = 15 * 60_000
+    /// How many findings of a kind are shown one by one.
+    package static let shownFindings = 1000
 
     let store: any ObjectStore
     let database: DatabaseThread
@@ -25,7 +27,7 @@ package struct Audit: Sendable {
     package func run(now_ms: Int64) async throws -> AuditReport {
         var bucket = AuditBucket()
         let listing = ObjectListing(store: store, database: database, prefix: settings.prefix)
-        try await listing.compare { bucket.add($0) }
+        try await listing.compare { bucket.add($0, now_ms: now_ms) }
         let found = bucket
         let settings = settings
         return try await database.run { connection in
@@ -33,14 +35,16 @@ package struct Audit: Sendable {
                 try connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 var report = AuditReport()
                 let context = AuditContext(connection: connection, now_ms: now_ms, settings: settings)
-                try context.objects(found, &report)
-                try context.writers(found, &report)
-                try context.hosts(found, &report)
+                let bucket = try context.withoutLoaded(found)
+                try context.objects(bucket, &report)
+                try context.writers(bucket, &report)
+                try context.hosts(&report)
                 try context.ledger(&report)
                 try context.hours(&report)
                 try context.days(&report)
                 try context.outcomes(&report)
                 try context.others(&report)
+                context.balances(&report)
                 try context.markAccepted(&report)
                 return report
             }
@@ -61,20 +65,20 @@ package struct Audit: Sendable {
 
 /// What the bucket's listing showed.
 struct AuditBucket: Sendable {
-    var unknown: [ObjectListing.Entry] = []
+    /// In the bucket, not in the ledger, longer than the grace.
+    var unloaded: [ObjectListing.Entry] = []
+    /// The same, within the grace: on their way.
+    var arriving: [ObjectListing.Entry] = []
     var missing: [String] = []
-    var unknownLines: Int64 = 0
-    /// Hosts with objects that the ledger does not know.
-    var hosts: Set<String> = []
+    /// Recorded as gone, and there again.
+    var restored: [String] = []
 
-    mutating func add(_ difference: ObjectListing.Difference) {
+    mutating func add(_ difference: ObjectListing.Difference, now_ms: Int64) {
         switch difference {
-        case .unknown(let entry):
-            unknown.append(entry)
-            unknownLines += Int64(entry.lines)
-            let parts = entry.key.split(separator: "/")
-            if parts.count >= 2 { hosts.insert(String(parts[parts.count - 2])) }
+        case .unknown(let entry) where now_ms - entry.modified_ms < Audit.grace_ms: arriving.append(entry)
+        case .unknown(let entry): unloaded.append(entry)
         case .missing(let key): missing.append(key)
+        case .restored(let key): restored.append(key)
         }
     }
 }
@@ -103,6 +107,16 @@ struct AuditContext {
             AuditReport.Balance(name: name, left: left, right: right, mustBeEqual: mustBeEqual))
     }
 
+    /// Sums that must be equal and are not are findings of their own.
+    func balances(_ report: inout AuditReport) {
+        for balance in report.balances where !balance.isBalanced {
+            fail(
+                "balance:\(balance.name)",
+                "\(balance.name): \(balance.left.lines) \(balance.left.source), \(balance.right.lines) "
+                    + balance.right.source, "See the findings beside it; `nadi rebuild` derives rows again", &report)
+        }
+    }
+
     func markAccepted(_ report: inout AuditReport) throws {
         let rows = try connection.query(
             "SELECT finding, accepted_by, accepted_at, reason FROM nadi_store.accepted_loss"
@@ -114,5 +128,26 @@ struct AuditContext {
         for index in report.findings.indices {
             report.findings[index].accepted = accepted[report.findings[index].id]
         }
+        cut(&report)
+    }
+
+    /// Shows at most ``Audit/shownFindings`` of a kind, those that fail first: the rest is one finding that fails if any
+    /// of them does.
+    private func cut(_ report: inout AuditReport) {
+        func fails(_ finding: AuditReport.Finding) -> Bool { finding.isFailure && finding.accepted == nil }
+        var shown: [AuditReport.Finding] = []
+        for (kind, all) in Dictionary(grouping: report.findings, by: \.kind).sorted(by: { $0.key < $1.key }) {
+            let sorted = all.filter(fails) + all.filter { !fails($0) }
+            shown += sorted.prefix(Audit.shownFindings)
+            let rest = sorted.dropFirst(Audit.shownFindings)
+            if rest.isEmpty { continue }
+            let failing = rest.count(where: fails)
+            shown.append(
+                AuditReport.Finding(
+                    id: "more:\(kind)", text: "\(rest.count) more of \(kind), \(failing) of them failures",
+                    remedy: "Mend those above; the next audit shows the next ones",
+                    lines: rest.reduce(0) { $0 + ($1.lines ?? 0) }, isFailure: failing > 0, accepted: nil))
+        }
+        report.findings = shown
     }
 }

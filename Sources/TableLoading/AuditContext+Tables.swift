@@ -11,7 +11,8 @@ extension AuditContext {
                    coalesce(sum(rejected_lines) FILTER (WHERE state = 'loaded'), 0)::bigint,
                    coalesce(sum(lines) FILTER (WHERE state = 'duplicate'), 0)::bigint,
                    coalesce(sum(lines) FILTER (WHERE state = 'conflict'), 0)::bigint,
-                   (SELECT coalesce(sum(lines), 0)::bigint FROM nadi_store.object WHERE state = 'loaded')
+                   (SELECT coalesce(sum(lines), 0)::bigint FROM nadi_store.object
+                    WHERE state IN ('loaded', 'expired', 'lost'))
             FROM nadi_store.segment
             """)[0]
         balance(
@@ -24,7 +25,7 @@ extension AuditContext {
             """
             SELECT o.object_key, o.lines, coalesce(sum(s.lines), 0)::bigint
             FROM nadi_store.object AS o LEFT JOIN nadi_store.segment AS s USING (object_id)
-            WHERE o.state = 'loaded' GROUP BY o.object_id HAVING o.lines <> coalesce(sum(s.lines), 0)
+            WHERE o.state IN ('loaded', 'expired', 'lost') GROUP BY o.object_id HAVING o.lines <> coalesce(sum(s.lines), 0)
             """, &report
         ) { row in
             (

@@ -28,11 +28,15 @@ package struct AuditReport: Sendable {
         package let isFailure: Bool
         /// Set when a person accepted it: who, when and why.
         package var accepted: String?
+
+        /// What stands before the colon of ``id``.
+        package var kind: String { String(id.prefix { $0 != ":" }) }
     }
 
     package var balances: [Balance] = []
     package var findings: [Finding] = []
-    /// Everything sealed before this is loaded, silent hosts left out; nil when no host has reported.
+    /// What the view `nadi.complete_until` says: everything before this is counted, silent hosts left out; nil when
+    /// nothing is known.
     package var completeUntil_ms: Int64?
     /// Hosts that are left out of ``completeUntil_ms``.
     package var silentHosts: [String] = []

@@ -36,6 +36,42 @@ package struct HostReports: Sendable {
         return failures
     }
 
+    /// The newest report of each host, before a listing of the bucket.
+    package struct Covered: Sendable {
+        let hosts: [Int64]
+        let reported_ms: [Int64]
+        /// -1 for none.
+        let oldest_ms: [Int64]
+    }
+
+    /// What a listing that begins now will cover.
+    package func newest() async throws -> Covered {
+        try await database.run { connection in
+            let rows = try connection.query(
+                """
+                SELECT host_id, reported_at, oldest_unshipped_at FROM nadi_store.host
+                WHERE reported_at IS NOT NULL ORDER BY host_id
+                """
+            ).rows
+            return Covered(
+                hosts: rows.map { $0.integer(0) }, reported_ms: rows.map { $0.time(1) },
+                oldest_ms: rows.map { $0.optionalTime(2) ?? -1 })
+        }
+    }
+
+    /// Records that a listing has followed these reports and that all its new objects are claimed.
+    package func cover(_ covered: Covered) async throws {
+        try await database.run { connection in
+            _ = try connection.query(
+                """
+                UPDATE nadi_store.host AS h SET covered_at = u.reported,
+                    covered_oldest_at = CASE WHEN u.oldest >= 0 THEN to_timestamp(u.oldest / 1000.0) END
+                FROM unnest($1::int[], $2::timestamptz[], $3::bigint[]) AS u (id, reported, oldest)
+                WHERE h.host_id = u.id AND (h.covered_at IS NULL OR h.covered_at < u.reported)
+                """, [.integers(covered.hosts), .times(covered.reported_ms), .integers(covered.oldest_ms)])
+        }
+    }
+
     /// Records one report; an older one than the recorded changes nothing but counts, which only grow.
     package func record(_ report: HostReport) async throws {
         try await database.run { connection in

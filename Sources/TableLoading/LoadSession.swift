@@ -8,12 +8,14 @@ internal import TableStorage
 struct LoadSession {
     let loader: Loader
     let work: ObjectWork
+    let leases: ObjectLeases
     var report = LoadReport()
     private var batch = LoadBatch()
     private var deferred: [ObjectClaims.Claim] = []
 
     init(_ loader: Loader) {
         self.loader = loader
+        leases = ObjectLeases(loader.claims)
         work = ObjectWork(
             store: loader.store, side: loader.side, prefix: loader.settings.prefix, formats: loader.formats,
             places: SegmentPlaces(), aggregate: loader.aggregate)
@@ -54,10 +56,7 @@ struct LoadSession {
     }
 
     /// Gives back what is claimed and not committed, as well as possible.
-    mutating func abandon() async {
-        let objects = batch.objects.map(\.claim.objectID) + deferred.map(\.objectID)
-        if !objects.isEmpty { try? await loader.claims.release(objects) }
-    }
+    func abandon() async { await leases.end() }
 
     private mutating func take(_ part: ObjectPart) async throws {
         switch part {
@@ -71,12 +70,15 @@ struct LoadSession {
         case .poisoned(let claim, let reason):
             report.poisoned.append((claim.key, reason))
             try await loader.claims.setAside(claim, poisoned: reason)
+            await leases.drop([claim.objectID])
         case .pending(let claim, let mapping, let lines):
             report.pending.append((claim.key, mapping))
             try await loader.claims.setAside(claim, pendingMapping: mapping, lines: lines)
+            await leases.drop([claim.objectID])
         case .failed(let claim, let error):
             report.failed.append((claim.key, "\(error)"))
             try? await loader.claims.release([claim.objectID])
+            await leases.drop([claim.objectID])
             // A store or database that fails for everybody: no use to go through the whole backlog.
             if report.failed.count >= 10, report.objects == 0 { throw error }
         }
@@ -85,7 +87,8 @@ struct LoadSession {
     /// Commits the batch.
     ///
     /// What another loader did meanwhile is left out and the rest aggregated again; a batch that
-    /// the database refuses is taken apart, so that one object cannot block the others.
+    /// the database refuses for its content is taken apart, so that one object cannot block the others. Any other refusal
+    /// (rights, space, a schema that is not ours) would meet every object: it ends the run.
     private mutating func commit() async throws {
         let current = batch
         batch = LoadBatch()
@@ -93,14 +96,19 @@ struct LoadSession {
         do {
             report.add(try await commitWithRetries(current))
             work.places.release(objects: current.objects.map(\.claim.objectID))
+            await leases.drop(current.objects.map(\.claim.objectID))
         } catch let error as LoadError where error.code == .overtaken {
             work.places.release(objects: current.objects.map(\.claim.objectID))
-            try await again(try await stillOurs(current))
-        } catch let error as DatabaseError where !error.isRetryable {
+            let ours = try await stillOurs(current)
+            let kept = Set(ours.map(\.objectID))
+            await leases.drop(current.objects.map(\.claim.objectID).filter { !kept.contains($0) })
+            try await again(ours)
+        } catch let error as DatabaseError where error.isAboutData {
             work.places.release(objects: current.objects.map(\.claim.objectID))
             if current.objects.count == 1, let object = current.objects.first {
                 report.poisoned.append((object.claim.key, error.description))
                 try await loader.claims.setAside(object.claim, poisoned: error.description)
+                await leases.drop([object.claim.objectID])
             } else {
                 try await again(current.objects.map(\.claim))
             }
@@ -135,7 +143,6 @@ struct LoadSession {
     }
 
     private mutating func commitWithRetries(_ batch: LoadBatch) async throws -> BatchCommit.Counts {
-        try await loader.claims.renew(batch.objects.map(\.claim.objectID))
         let settings = loader.settings
         let retention = loader.retention
         var failures = 0
@@ -174,5 +181,13 @@ struct LoadSession {
                 "SELECT count(*) FROM nadi_store.object WHERE object_id = ANY ($1::bigint[]) AND state = 'loaded'",
                 [.integers(ids)])[0].integer(0) == Int64(ids.count)
         }
+    }
+}
+
+extension DatabaseError {
+    /// A value of the batch is to blame: data exceptions (22), violated constraints (23), values over a limit such as the
+    /// length of an index row (54).
+    fileprivate var isAboutData: Bool {
+        sqlState.hasPrefix("22") || sqlState.hasPrefix("23") || sqlState.hasPrefix("54")
     }
 }

@@ -49,18 +49,23 @@ package struct Loader: Sendable {
         var session = LoadSession(self)
         do {
             try await releaseDeadOwners()
-            session.report.unreadableReports = try await HostReports(
-                store: store, database: side, prefix: settings.prefix
-            ).refresh()
+            let reports = HostReports(store: store, database: side, prefix: settings.prefix)
+            session.report.unreadableReports = try await reports.refresh()
+            let covered = try await reports.newest()
             let listing = ObjectListing(store: store, database: side, prefix: settings.prefix)
             let now = LoadClock.now_ms()
             let due = try await listing.dueReach(now_ms: now)
-            let unfinished = try await claims.claimUnfinished(limit: 10_000, knownFormats: Array(formats))
-            try await session.process(unfinished)
             let claims = claims
+            let unfinished = try await claims.claimUnfinished(limit: 10_000, knownFormats: Array(formats))
+            await session.leases.hold(unfinished.map(\.objectID))
+            try await session.process(unfinished)
             try await listing.forEachNew(reach ?? due, now_ms: now) { entries in
-                try await session.process(try await claims.claim(entries))
+                let claimed = try await claims.claim(entries)
+                await session.leases.hold(claimed.map(\.objectID))
+                try await session.process(claimed)
             }
+            try await reports.cover(covered)
+            if reach ?? due == .all { try await GoneObjects(self).record(listing, now_ms: now) }
             try await session.finish()
             if sweepNow {
                 try await OutcomeSweep(self).run()
@@ -76,6 +81,7 @@ package struct Loader: Sendable {
             try? await endRun(run, session.report, error: "\(error)")
             throw error
         }
+        await session.leases.end()
         session.report.seconds = LoadClock.monotonic_s() - start
         let failure = session.report.failed.first.map { "\($0.key): \($0.reason)" }
         try await endRun(run, session.report, error: failure)

@@ -22,20 +22,23 @@ package struct ObjectClaims: Sendable {
         self.lease_s = lease_s
     }
 
-    /// Claims new objects; those that another loader has claimed meanwhile are left out.
+    /// Claims new objects under the hosts of their keys; those that another loader has claimed meanwhile are left out.
     package func claim(_ entries: [ObjectListing.Entry]) async throws -> [Claim] {
         let sorted = entries.sorted { $0.key < $1.key }
         let owner = owner
         let lease = lease_s
         return try await database.run { connection in
-            try connection.query(
+            for host in Set(sorted.map(\.host)).sorted() { _ = try HostReports.hostID(host, connection) }
+            return try connection.query(
                 """
                 INSERT INTO nadi_store.object AS o
-                    (object_key, sealed_at, size_bytes, etag, state, lines, attempts, lease_owner, lease_until)
-                SELECT u.key, u.sealed, u.size, nullif(u.etag, ''), 'claimed', u.lines, 1, $6,
+                    (object_key, host_id, sealed_at, size_bytes, etag, state, lines, attempts, lease_owner,
+                     lease_until)
+                SELECT u.key, h.host_id, u.sealed, u.size, nullif(u.etag, ''), 'claimed', u.lines, 1, $6,
                        now() + $7::bigint * interval '1 second'
-                FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[], $5::bigint[])
-                    AS u (key, sealed, size, etag, lines)
+                FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[], $5::bigint[], $8::text[])
+                    AS u (key, sealed, size, etag, lines, host)
+                JOIN nadi_store.host AS h ON h.host = u.host
                 ORDER BY u.key COLLATE "C"
                 ON CONFLICT (object_key) DO NOTHING
                 RETURNING object_id, object_key, size_bytes, sealed_at, attempts
@@ -44,7 +47,7 @@ package struct ObjectClaims: Sendable {
                     .texts(sorted.map(\.key)), .times(sorted.map(\.sealed_ms)),
                     .integers(sorted.map { Int64($0.size) }),
                     .texts(sorted.map { $0.etag ?? "" }), .integers(sorted.map { Int64($0.lines) }), .text(owner),
-                    .integer(lease),
+                    .integer(lease), .texts(sorted.map(\.host)),
                 ]
             ).rows.map(Self.claim)
         }

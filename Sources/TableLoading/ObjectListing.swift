@@ -10,10 +10,25 @@ package struct ObjectListing: Sendable {
     /// An object that the ledger does not have.
     package struct Entry: Sendable, Hashable {
         package let key: String
+        package let host: String
         package let sealed_ms: Int64
+        /// When it was stored, by the store's clock.
+        package let modified_ms: Int64
         package let size: Int
         package let etag: String?
         package let lines: Int
+
+        /// Nil for what is no event object under the prefix.
+        init?(_ object: ObjectInfo, prefix: String) {
+            guard let key = ObjectKey(parsing: object.key, prefix: prefix) else { return nil }
+            self.key = object.key
+            host = key.host
+            sealed_ms = key.sealed_ms
+            modified_ms = object.modified_ms
+            size = object.size
+            etag = object.etag
+            lines = key.lines
+        }
     }
 
     /// How far a listing reaches.
@@ -24,11 +39,13 @@ package struct ObjectListing: Sendable {
     let store: any ObjectStore
     let database: DatabaseThread
     let prefix: String
+    let pageSize: Int
 
-    package init(store: any ObjectStore, database: DatabaseThread, prefix: String) {
+    package init(store: any ObjectStore, database: DatabaseThread, prefix: String, pageSize: Int = 1000) {
         self.store = store
         self.database = database
         self.prefix = prefix
+        self.pageSize = pageSize
     }
 
     /// The widest reach that is due.
@@ -73,12 +90,17 @@ package struct ObjectListing: Sendable {
         }
     }
 
-    /// Two hours ago, or the oldest thing that a host said it still held (it may arrive under its own hour), at most
-    /// seven days.
+    /// Two hours ago, or the oldest thing that may have come since a listing was last finished: what a host held then or
+    /// holds now may arrive under its own hour. At most seven days.
+    ///
+    /// Hosts without a newer report than that listing's have shipped nothing that it did not show.
     private func recentStart(now_ms: Int64) async throws -> Int64 {
         try await database.run { connection in
             let oldest = try connection.query(
-                "SELECT min(oldest_unshipped_at) FROM nadi_store.host WHERE state IS DISTINCT FROM 'ended'")[0]
+                """
+                SELECT min(least(covered_at, covered_oldest_at, oldest_unshipped_at)) FROM nadi_store.host
+                WHERE reported_at IS DISTINCT FROM covered_at OR covered_oldest_at IS NOT NULL
+                """)[0]
             let start = min(now_ms - 2 * LoadClock.hour_ms, oldest.optionalTime(0) ?? .max)
             return max(start, now_ms - 7 * LoadClock.day_ms)
         }
@@ -89,12 +111,8 @@ package struct ObjectListing: Sendable {
     ) async throws {
         var last = startAfter
         while true {
-            let page = try await store.list(prefix: folder, startAfter: last, limit: 1000)
-            let entries = page.objects.compactMap { object -> Entry? in
-                guard let key = ObjectKey(parsing: object.key, prefix: prefix) else { return nil }
-                return Entry(
-                    key: object.key, sealed_ms: key.sealed_ms, size: object.size, etag: object.etag, lines: key.lines)
-            }
+            let page = try await store.list(prefix: folder, startAfter: last, limit: pageSize)
+            let entries = page.objects.compactMap { Entry($0, prefix: prefix) }
             if !entries.isEmpty {
                 let keys = entries.map(\.key)
                 let known = try await database.run { connection in
@@ -109,49 +127,6 @@ package struct ObjectListing: Sendable {
             }
             guard page.isTruncated, let key = page.objects.last?.key else { return }
             last = key
-        }
-    }
-
-    /// One difference between the bucket and the ledger.
-    package enum Difference: Sendable, Hashable {
-        /// In the bucket, not in the ledger.
-        case unknown(Entry)
-        /// In the ledger, not in the bucket.
-        case missing(key: String)
-    }
-
-    /// Walks bucket and ledger side by side, in the order of keys, and reports what only one of them has.
-    ///
-    /// Constant memory: a page of each at a time.
-    package func compare(_ body: (Difference) async throws -> Void) async throws {
-        let folder = ObjectKey.events(prefix: prefix)
-        var last = folder
-        while true {
-            let page = try await store.list(prefix: folder, startAfter: last == folder ? nil : last, limit: 1000)
-            let end = page.isTruncated ? page.objects.last?.key : nil
-            let from = last
-            let known = try await database.run { connection in
-                try connection.query(
-                    """
-                    SELECT object_key FROM nadi_store.object
-                    WHERE object_key > $1 AND object_key ^@ $2 AND ($3::text IS NULL OR object_key <= $3)
-                      AND state NOT IN ('expired', 'lost')
-                    ORDER BY object_key
-                    """, [.text(from), .text(folder), .optional(end)]
-                ).rows.map { $0.text(0) }
-            }
-            let listed = page.objects.compactMap { object -> Entry? in
-                ObjectKey(parsing: object.key, prefix: prefix).map {
-                    Entry(
-                        key: object.key, sealed_ms: $0.sealed_ms, size: object.size, etag: object.etag, lines: $0.lines)
-                }
-            }
-            let listedKeys = Set(listed.map(\.key))
-            let knownKeys = Set(known)
-            for entry in listed where !knownKeys.contains(entry.key) { try await body(.unknown(entry)) }
-            for key in known where !listedKeys.contains(key) { try await body(.missing(key: key)) }
-            guard let end else { return }
-            last = end
         }
     }
 }

@@ -3,7 +3,8 @@ package import TableStorage
 
 /// How the loader stands, from the database alone.
 package struct StatusReport: Sendable {
-    /// Everything sealed before this is loaded, silent hosts left out; nil when no host has reported.
+    /// What the view `nadi.complete_until` says: everything before this is counted, silent hosts left out; nil when
+    /// nothing is known.
     package let completeUntil_ms: Int64?
     package let lastSuccess_ms: Int64?
     /// Lines of the report, for people.
@@ -38,27 +39,18 @@ package struct StatusReport: Sendable {
         }
         let hosts = try connection.query(
             """
-            SELECT host, reported_at, coalesce(state, 'unknown'), coalesce(unshipped_lines, 0),
-                   coalesce(oldest_unshipped_at, reported_at)
-            FROM nadi_store.host ORDER BY host
+            SELECT host, reported_at, host_status, unshipped_line_count, is_silent
+            FROM nadi.pipeline_host ORDER BY host
             """
         ).rows
-        var until: Int64?
-        var silent: [String] = []
         for row in hosts {
-            let reported = row.optionalTime(1)
-            let isSilent = row.text(2) != "ended" && now_ms - (reported ?? 0) > Audit.grace_ms
-            out += "host          \(row.text(0)): \(isSilent ? "silent" : row.text(2)), reported \(time(reported)), "
-            out += "\(row.integer(3)) lines in its spool\n"
-            if isSilent { silent.append(row.text(0)) }
-            if !isSilent, row.text(2) != "ended", let held = row.optionalTime(4) { until = min(until ?? held, held) }
+            out += "host          \(row.text(0)): \(row.boolean(4) ? "silent" : row.text(2)), "
+            out += "reported \(time(row.optionalTime(1))), \(row.integer(3)) lines in its spool\n"
         }
-        let unfinished = try connection.query(
-            "SELECT min(sealed_at) FROM nadi_store.object WHERE state IN ('claimed', 'poisoned', 'pending')")[0]
-        if let oldest = unfinished.optionalTime(0) { until = min(until ?? oldest, oldest) }
-        completeUntil_ms = hosts.isEmpty ? nil : until ?? now_ms
-        out += "complete until \(time(completeUntil_ms))"
-        out += silent.isEmpty ? "\n" : " (silent and left out: \(silent.joined(separator: ", ")))\n"
+        let until = try connection.query("SELECT complete_until, silent_hosts FROM nadi.complete_until")[0]
+        completeUntil_ms = until.optionalTime(0)
+        out += "complete until \(completeUntil_ms.map { Timestamp.format($0) } ?? "unknown")"
+        out += until.text(1).isEmpty ? "\n" : " (silent and left out: \(until.text(1)))\n"
         let outcomes = try connection.query(
             """
             SELECT count(*), count(*) FILTER (WHERE joined_hour IS NOT NULL),

@@ -21,6 +21,7 @@ import Testing
             INSERT INTO nadi_store.load_run (owner, version, started_at)
                 VALUES ('l', '1', pg_temp.ago(30)), ('l', '1', pg_temp.ago(0));
             INSERT INTO nadi_store.host (host, state, reported_at, oldest_unshipped_at) VALUES \(hosts);
+            UPDATE nadi_store.host SET covered_at = reported_at, covered_oldest_at = oldest_unshipped_at;
             """)
         if !objects.isEmpty {
             try connection.execute(
@@ -75,6 +76,32 @@ import Testing
         #expect(
             try answer("('a', 'ended', pg_temp.ago(40), NULL), ('b', 'ended', pg_temp.ago(5000), NULL)")
                 == Answer(minutes: 40), "all ended: complete until the last of them did")
+    }
+
+    /// A report that no listing has followed yet proves nothing: what it no longer holds may not be in the ledger.
+    @Test func aReportCountsOnceTheBucketWasListedAfterIt() throws {
+        let database = try TestDatabase()
+        let connection = try database.connect()
+        try connection.execute(
+            """
+            INSERT INTO nadi_store.load_run (owner, version, started_at) VALUES ('l', '1', '2026-11-23 12:00:00Z');
+            INSERT INTO nadi_store.host (host, state, reported_at) VALUES ('a', 'running', '2026-11-23 11:59:00Z');
+            """)
+        let reader = try database.connectAsReader()
+        func until() throws -> String? {
+            try reader.query("SELECT to_char(complete_until, 'HH24:MI') FROM nadi.complete_until")[0].optionalText(0)
+        }
+        #expect(try until() == nil)
+        try connection.execute(
+            """
+            INSERT INTO nadi_store.load_run (owner, version, started_at, finished_at, state)
+            VALUES ('l', '1', '2026-11-23 11:50:00Z', '2026-11-23 11:51:00Z', 'succeeded');
+            """)
+        #expect(try until() == "11:50")
+        try connection.execute(
+            "UPDATE nadi_store.host SET covered_at = '2026-11-23 11:55:00Z', covered_oldest_at = '2026-11-23 11:54:00Z'"
+        )
+        #expect(try until() == "11:54")
     }
 
     @Test func rejectsAndObjectsAddUp() throws {

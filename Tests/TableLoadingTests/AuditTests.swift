@@ -99,6 +99,10 @@ struct AuditTests {
         let (pipeline, _) = try await loaded()
         let extra = TestEvents.corpus(seed: 11, writers: 3, segments: 1, lines: 12)[2]
         let key = try await pipeline.put([extra])
+        let soon = try await pipeline.audit()
+        expectClean(soon)
+        #expect(soon.findings.contains { $0.id == "arriving:\(key)" })
+        pipeline.age(key, minutes: 16)
         try await expectFinding("unloaded:\(key)", pipeline)
         // Its bytes flip before it is loaded.
         var bytes = try await pipeline.store.get(key)
@@ -106,5 +110,65 @@ struct AuditTests {
         _ = try await pipeline.store.put(key, bytes, PutOptions())
         _ = try await pipeline.load()
         try await expectFinding("poisoned:\(key)", pipeline)
+    }
+
+    /// A host always has something on its way: that explains only what is missing at that time.
+    @Test func aGapOfABusyHost() async throws {
+        let pipeline = try Pipeline()
+        let segments = TestEvents.corpus(seed: 8, writers: 1, segments: 3, lines: 12)
+        try await pipeline.put([segments[0]])
+        try await pipeline.put([segments[2]])
+        let writer = HostReport.Writer(
+            writer: segments[0].writer, state: .open, counts: WriterCounts(appended: 80, written: 80), nextSeq: 3,
+            spoolSegments: [], updated_ms: LoadClock.now_ms())
+        try await pipeline.report(writers: [writer])
+        _ = try await pipeline.load()
+        var other = TestWriter("one", 9)
+        other.append(TestEvents.prediction(LoadClock.now_ms(), id: "new"))
+        try await pipeline.put([other.seal(at: LoadClock.now_ms())])
+        try await expectFinding("gap:\(segments[0].writer)-1", pipeline)
+        // The missing segment itself, on its way.
+        try await pipeline.put([segments[1]])
+        let report = try await pipeline.audit()
+        #expect(report.findings.contains { $0.id == "gap:\(segments[0].writer)-1" && !$0.isFailure }, "\(report.text)")
+    }
+
+    @Test func lossesAreNotHiddenBehindNotes() async throws {
+        let (pipeline, _) = try await loaded()
+        try pipeline.database.connect().execute(
+            """
+            INSERT INTO nadi_store.object (object_key, sealed_at, size_bytes, state, lines, lease_until)
+            SELECT 'x' || n, now(), 1, CASE WHEN n <= 1200 THEN 'claimed' ELSE 'poisoned' END, 1,
+                   CASE WHEN n <= 1200 THEN now() + interval '1 hour' END
+            FROM generate_series(1, 2300) AS n;
+            """)
+        let report = try await pipeline.audit()
+        #expect(report.findings.count { $0.id.hasPrefix("poisoned:") } == 1000)
+        #expect(report.findings.contains { $0.id == "more:poisoned" && $0.isFailure && $0.lines == 100 })
+        #expect(report.findings.contains { $0.id == "more:claimed" && !$0.isFailure })
+    }
+
+    /// The view that dashboards show and the audit count the same.
+    @Test func theViewSaysWhatTheAuditSays() async throws {
+        let (pipeline, _) = try await loaded()
+        let report = try await pipeline.audit()
+        let rows = try pipeline.database.connect().query(
+            "SELECT equation, left_count, right_count, is_balanced FROM nadi.audit_balance ORDER BY equation_order"
+        ).rows
+        #expect(rows.count >= 12)
+        for row in rows { #expect(row.boolean(3), "\(row.text(0)): \(row.integer(1)) against \(row.integer(2))") }
+        func side(_ name: String) throws -> Int64 {
+            try #require(rows.first { $0.text(0) == name }).integer(1)
+        }
+        for (equation, balance) in [
+            ("writers", "appended = written + dropped"), ("storage", "written = stored"),
+            ("predictions by hour", "predictions"), ("resources", "resources"), ("deployments", "deployments"),
+        ] {
+            let other = try #require(report.balances.first { $0.name == balance })
+            #expect(try side(equation) == other.left.lines, "\(equation)")
+            #expect(other.left.lines > 0 && other.left.lines == other.right.lines, "\(balance)")
+        }
+        let outcomes = try #require(report.balances.first { $0.name == "outcomes, feedback" })
+        #expect(try side("outcome lines") + side("feedback lines") == outcomes.left.lines)
     }
 }

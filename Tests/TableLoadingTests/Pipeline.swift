@@ -1,6 +1,7 @@
 import DurableIO
 import EventModel
 import EventSegments
+import Glibc
 import ObjectStorage
 import RecordBatches
 import TableLoading
@@ -58,13 +59,13 @@ final class Pipeline: Sendable {
     }
 
     func loader(
-        owner: String = "test/1/a", objects: Int = 256, mappings: [Mapping] = [],
+        store other: (any ObjectStore)? = nil, owner: String = "test/1/a", objects: Int = 256, mappings: [Mapping] = [],
         change: (inout LoadSettings) -> Void = { _ in }
     ) -> Loader {
         var settings = settings(owner: owner, objects: objects)
         change(&settings)
         return Loader(
-            store: store, connectionString: database.uri, settings: settings, mappings: mappings)
+            store: other ?? store, connectionString: database.uri, settings: settings, mappings: mappings)
     }
 
     @discardableResult
@@ -99,11 +100,21 @@ final class Pipeline: Sendable {
         return key
     }
 
+    /// Makes an object in the folder look as if it had been stored some minutes ago.
+    func age(_ key: String, minutes: Int) {
+        var times = [timespec](repeating: timespec(tv_sec: time(nil) - minutes * 60, tv_nsec: 0), count: 2)
+        utimensat(AT_FDCWD, folder[key], &times, 0)
+    }
+
     /// Puts a host's report with its writers' counts.
-    func report(host: String = "one", ended: Bool = false, writers: [HostReport.Writer] = []) async throws {
+    func report(
+        host: String = "one", ended: Bool = false, writers: [HostReport.Writer] = [], oldest_ms: Int64? = nil
+    ) async throws {
+        var unshipped = HostReport.Unshipped()
+        unshipped.oldest_ms = oldest_ms
         let report = HostReport(
             host: host, time_ms: LoadClock.now_ms(), state: ended ? .ended : .running, shipperVersion: "0.1.0",
-            started_ms: Self.base_ms, unshipped: HostReport.Unshipped(), lastUpload_ms: nil, lastError: nil,
+            started_ms: Self.base_ms, unshipped: unshipped, lastUpload_ms: nil, lastError: nil,
             writers: writers)
         _ = try await store.put(ObjectKey.hostReport(prefix: prefix, host: host), report.encoded(), PutOptions())
     }

@@ -1,0 +1,42 @@
+internal import EventSegments
+internal import TableStorage
+
+/// Writes into the ledger that loaded objects are gone from the bucket: `expired` when they were older than
+/// `archive_days`, `lost` before that. One that is there again is `loaded` again.
+struct GoneObjects {
+    let loader: Loader
+
+    init(_ loader: Loader) { self.loader = loader }
+
+    /// Compares the whole bucket with the ledger.
+    func record(_ listing: ObjectListing, now_ms: Int64) async throws {
+        let oldest_ms = now_ms - loader.settings.retention.archiveDays * LoadClock.day_ms
+        var changes: [(key: String, state: String)] = []
+        try await listing.compare { difference in
+            switch difference {
+            case .unknown: break
+            case .missing(let key):
+                let sealed_ms = ObjectKey(parsing: key, prefix: loader.settings.prefix)?.sealed_ms ?? now_ms
+                changes.append((key, sealed_ms < oldest_ms ? "expired" : "lost"))
+            case .restored(let key): changes.append((key, "loaded"))
+            }
+            if changes.count >= 1000 {
+                try await write(changes)
+                changes = []
+            }
+        }
+        if !changes.isEmpty { try await write(changes) }
+    }
+
+    /// Objects that were never loaded stay what they are: poisoned ones name the loss.
+    private func write(_ changes: [(key: String, state: String)]) async throws {
+        try await loader.side.run { connection in
+            _ = try connection.query(
+                """
+                UPDATE nadi_store.object AS o SET state = u.state
+                FROM unnest($1::text[], $2::text[]) AS u (key, state)
+                WHERE o.object_key = u.key AND o.loaded_at IS NOT NULL AND o.state IN ('loaded', 'lost', 'expired')
+                """, [.texts(changes.map(\.key)), .texts(changes.map(\.state))])
+        }
+    }
+}
