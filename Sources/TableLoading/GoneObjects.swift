@@ -1,8 +1,9 @@
 internal import EventSegments
 internal import TableStorage
 
-/// Writes into the ledger that loaded objects are gone from the bucket: `expired` when they were older than
-/// `archive_days`, `lost` before that. One that is there again is `loaded` again.
+/// Writes into the ledger that loaded objects are gone from the bucket.
+///
+/// They are `expired` when they were older than `archive_days`, `lost` before that; one that is there again is `loaded`.
 struct GoneObjects {
     let loader: Loader
 

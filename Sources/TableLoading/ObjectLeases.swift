@@ -27,7 +27,9 @@ actor ObjectLeases {
     /// Forgets objects that are loaded, set aside or given back.
     func drop(_ objects: [Int64]) { open.subtract(objects) }
 
-    /// Gives back what is still held; the run is over. A database that does not answer leaves it to the leases' end.
+    /// Gives back what is still held at the run's end.
+    ///
+    /// A database that does not answer leaves it to the leases' end.
     func end() async {
         renewal?.cancel()
         renewal = nil
