@@ -26,10 +26,32 @@ final class BundleSource: Sendable {
     private let prefix: String
     private let foreign: Mutex<ForeignLogs?>
 
-    init(host: String, prefix: String, foreign: sending ForeignLogs?) {
+    private let looking = ReadingWatch()
+    private let shipping = ReadingWatch()
+
+    /// - Parameters:
+    ///   - streams: the foreign logs; empty for none.
+    ///   - stateDirectory: where their state is kept.
+    init(host: String, prefix: String, streams: [StreamConfiguration], stateDirectory: String) {
         self.host = host
         self.prefix = prefix
-        self.foreign = Mutex(foreign)
+        foreign = Mutex(
+            streams.isEmpty
+                ? nil
+                : ForeignLogs(
+                    streams: streams, host: host, stateDirectory: stateDirectory, looking: looking, shipping: shipping))
+    }
+
+    /// For how long a look at the foreign logs has made no progress, milliseconds.
+    var stalled_ms: Int64 { looking.stalled_ms }
+
+    /// Ends looks at foreign logs after a while: what is large and not planned yet is left for the next start.
+    func stopLooking(within_ms: Int64) { looking.stop(within_ms: within_ms) }
+
+    /// Ends all reading of foreign logs.
+    func abandon() {
+        looking.stop(within_ms: 0)
+        shipping.stop(within_ms: 0)
     }
 
     /// Looks through the foreign logs; nil when none are configured.
@@ -37,7 +59,9 @@ final class BundleSource: Sendable {
     /// Blocks for as long as files are read.
     func scanForeign() -> ForeignLogs.Scan? {
         foreign.withLock { logs in
-            logs?.scan(now_ms: SystemTime.now_ms(), steady_ms: SystemTime.monotonic_ns() / 1_000_000)
+            looking.watching {
+                logs?.scan(now_ms: SystemTime.now_ms(), steady_ms: SystemTime.monotonic_ns() / 1_000_000)
+            }
         }
     }
 
@@ -70,6 +94,8 @@ final class BundleSource: Sendable {
                 outcome.included.append(id)
             } catch let error as SystemError where error.isNotFound {
                 // Retired by an earlier object, or removed by somebody: the next scan will tell.
+                outcome.failed.append(id)
+            } catch is ReadingStopped {
                 outcome.failed.append(id)
             } catch {
                 outcome.failed.append(id)

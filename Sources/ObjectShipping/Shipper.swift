@@ -40,11 +40,7 @@ package final class Shipper: Sendable {
         self.notify = notify
         source = BundleSource(
             host: configuration.host, prefix: configuration.prefix,
-            foreign: configuration.streams.isEmpty
-                ? nil
-                : ForeignLogs(
-                    streams: configuration.streams, host: configuration.host,
-                    stateDirectory: configuration.stateDirectory))
+            streams: configuration.streams, stateDirectory: configuration.stateDirectory)
         spool = Mutex(SpoolReader(directories: configuration.spools, deadAfter_ms: configuration.deadAfter_ms))
         metrics = ShipperMetrics(registry, version: Shipper.version, streams: configuration.streams.map(\.name))
         var status = ShipperStatus()
@@ -55,10 +51,19 @@ package final class Shipper: Sendable {
     }
 
     /// What the shipper knows of itself now.
-    package var status: ShipperStatus { state.withLock { $0 } }
+    package var status: ShipperStatus {
+        var status = state.withLock { $0 }
+        status.foreignStalled_ms = source.stalled_ms
+        return status
+    }
 
     /// Asks the shipper to end: what is sealed is shipped within the configured time, and the last report is written.
-    package func stop() { sink.yield(.stop) }
+    ///
+    /// Of foreign logs what is planned is shipped; hashing what is new gets a quarter of that time.
+    package func stop() {
+        source.stopLooking(within_ms: configuration.machine.stop_ms / 4)
+        sink.yield(.stop)
+    }
 
     /// Ships until it is stopped, or once through with `isOnce`.
     ///
@@ -83,7 +88,9 @@ package final class Shipper: Sendable {
                         isReady = true
                         notify.ready(status: status.line(now_ms: now.wall_ms))
                     }
-                    if let watchdog = notify.watchdog, now.steady_ms - alive_ms >= watchdog.milliseconds / 4 {
+                    if let watchdog = notify.watchdog, !status.isStalled,
+                        now.steady_ms - alive_ms >= watchdog.milliseconds / 4
+                    {
                         alive_ms = now.steady_ms
                         notify.alive()
                     }
@@ -111,6 +118,8 @@ package final class Shipper: Sendable {
                 event = await iterator.next()
             }
             timer?.cancel()
+            // Threads that read files are waited for.
+            source.abandon()
             group.cancelAll()
         }
         return isComplete

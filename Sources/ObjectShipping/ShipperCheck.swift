@@ -80,15 +80,15 @@ package struct ShipperCheck: Sendable {
                 findings.append(.init(verdict: .caution, text: "\(name) \(path): \(caution)"))
             }
             if isSpool {
-                let spool = try Spool(reading: path)
-                let unreadable = spool.sealed.filter { access("\(path)/\($0.name.fileName)", R_OK) != 0 }
+                let unreadable = ShipperCheck.unreadable(try Spool(reading: path)) {
+                    access("\(path)/\($0)", R_OK) == 0
+                }
                 if let first = unreadable.first {
                     findings.append(
                         .init(
                             verdict: .fault,
-                            text:
-                                "\(unreadable.count) segments in \(path) cannot be read, such as "
-                                + "\(first.name.fileName): let writers and the shipper share a group"))
+                            text: "\(unreadable.count) files of writers in \(path) cannot be read, such as \(first): "
+                                + "let writers and the shipper share a group"))
                 }
             }
             return findings
@@ -97,8 +97,20 @@ package struct ShipperCheck: Sendable {
         }
     }
 
+    /// The names of writers' files that cannot be read: sealed segments are shipped, and what a dead writer left open is
+    /// sealed with the counts of its lock file.
+    static func unreadable(_ spool: Spool, _ canRead: (String) -> Bool) -> [String] {
+        let names =
+            spool.sealed.map(\.name.fileName) + spool.open.map(\.name.fileName) + spool.locks.map(\.writer.lockFileName)
+        return names.filter { !canRead($0) }
+    }
+
     private func checkStream(_ stream: StreamConfiguration) -> [Finding] {
-        let paths = Glob.expand(stream.paths).filter { !Glob.matches($0, stream.exclude) }
+        let found = Glob.look(stream.paths)
+        if let fault = found.faults.first {
+            return [.init(verdict: .fault, text: "stream \(stream.name): \(fault)")]
+        }
+        let paths = found.paths.filter { !Glob.matches($0, stream.exclude) }
         let rotated = paths.filter { path in
             RotatedName(String(path.split(separator: "/").last ?? "")).isRotated
         }
@@ -109,12 +121,36 @@ package struct ShipperCheck: Sendable {
                     text: "stream \(stream.name): \(unreadable) cannot be read: add this user to the log's group")
             ]
         }
-        if paths.isEmpty {
-            return [.init(verdict: .caution, text: "stream \(stream.name): no file matches yet; check the globs")]
+        let first =
+            paths.isEmpty
+            ? Finding(verdict: .caution, text: "stream \(stream.name): no file matches yet; check the globs")
+            : Finding(
+                verdict: .good, text: "stream \(stream.name): \(rotated.count) rotated of \(paths.count) files")
+        return [first] + checkRemoval(stream, rotated)
+    }
+
+    /// Tries whether shipped files can be removed from the folders they lie in.
+    private func checkRemoval(_ stream: StreamConfiguration, _ rotated: [String]) -> [Finding] {
+        guard stream.deletesAfterShipping else { return [] }
+        let folders =
+            rotated.isEmpty ? stream.paths.map(Glob.fixedFolder) : rotated.map { DurableFile.folder(of: $0) }
+        return Set(folders).sorted().map { folder in
+            let probe = "\(folder)/.nadi-check-\(getpid())"
+            do {
+                try DurableFile.replace(path: probe, bytes: [])
+                try DurableFile.remove(path: probe)
+                return Finding(
+                    verdict: .good,
+                    text: "stream \(stream.name): files can be removed from \(folder) by this user here; under "
+                        + "systemd the unit needs ReadWritePaths=\(folder)")
+            } catch {
+                return Finding(
+                    verdict: .fault,
+                    text: "stream \(stream.name): delete_after_shipping is on and nothing can be removed from "
+                        + "\(folder): let this user write there, and under systemd add ReadWritePaths=\(folder): \(error)"
+                )
+            }
         }
-        return [
-            .init(verdict: .good, text: "stream \(stream.name): \(rotated.count) rotated of \(paths.count) files")
-        ]
     }
 
     private func checkCredentials() async -> Finding {

@@ -21,6 +21,11 @@ package struct ShipperStatus: Sendable {
     package var reportError: String?
     /// What is wrong with foreign logs now.
     package var foreignFaults: [String] = []
+    /// For how long a look at foreign logs that is under way has made no progress, milliseconds.
+    package var foreignStalled_ms: Int64 = 0
+
+    /// Whether reading foreign logs hangs.
+    package var isStalled: Bool { foreignStalled_ms > 60_000 }
 
     /// Things that need a person, one sentence each.
     package var faults: [String] {
@@ -57,11 +62,13 @@ package struct ShipperStatus: Sendable {
         return text
     }
 
-    /// Whether the service does what it should: the spool is read, and nothing waits for more than ten minutes.
+    /// Whether the service does what it should: the spool is read, reading the foreign logs
+    /// moves, and nothing waits for more than ten minutes.
     package func health(now_ms: Int64) -> (isGood: Bool, text: String) {
         guard let scanned_ms else { return (false, "the spool has not been read yet\n") }
         if now_ms - scanned_ms > 60_000 { return (false, "the spool was not read for a minute\n") }
         if !scan.isReadable { return (false, (scan.faults.first ?? "the spool cannot be read") + "\n") }
+        if isStalled { return (false, "reading the foreign logs has made no progress for a minute\n") }
         if let oldest = waiting.map(\.sealed_ms).min(), now_ms - oldest > 600_000, let uploadError {
             return (false, "segments wait for more than ten minutes: \(uploadError)\n")
         }

@@ -19,8 +19,8 @@ struct NadiShipper: AsyncParsableCommand {
               nadi-shipper run --once --config ...                   ship what is there, and end
               nadi-shipper status --config ...                       what is waiting?
 
-            Every key of the configuration is explained in the sample file. Credentials are looked for as AWS's tools \
-            do: AWS_ACCESS_KEY_ID and its kin, ~/.aws, web identity, the machine's role.
+            Every key of the configuration is explained in the sample file. Credentials come from the \
+            environment (AWS_ACCESS_KEY_ID and its kin) or from shared files such as ~/.aws/credentials.
             """,
         version: Shipper.version, subcommands: [Run.self, Check.self, Status.self])
 }

@@ -278,6 +278,107 @@ private final class LogFolder {
         }
     }
 
+    /// A file that could not be removed goes when it can be, also after a restart.
+    @Test func aShippedFileThatCouldNotBeRemovedGoesLater() throws {
+        let log = try LogFolder(deletes: true)
+        try log.write("app.log.1", text(0..<10))
+        let scan = try log.look(ships: false)
+        for candidate in scan.candidates {
+            var builder = BundleBuilder(host: "h")
+            _ = try log.logs.add(candidate.id, to: &builder)
+        }
+        // Out of reach at the moment of the proof.
+        try log.rename("app.log.1", "app.log.2")
+        _ = log.logs.shipped(scan.candidates.map(\.id))
+        #expect(access(log.folder["log/app.log.2"], F_OK) == 0)
+        try log.restart()
+        #expect(try log.look().candidates.isEmpty)
+        #expect(access(log.folder["log/app.log.2"], F_OK) != 0)
+    }
+
+    @Test func aStopEndsReadingAndLeavesNoFault() throws {
+        let folder = try ScratchFolder()
+        try DurableFile.makeDirectory(folder["log"])
+        try DurableFile.makeDirectory(folder["state"])
+        // A hole of 4 TiB: nobody reads that to its end.
+        try DurableFile.replace(path: folder["log/app.log.1"], bytes: [])
+        try #require(truncate(folder["log/app.log.1"], 4 << 40) == 0)
+        let watch = ReadingWatch()
+        let stream = StreamConfiguration(name: "app", paths: [folder["log/*"]], quiet_ms: 100)
+        let logs = ForeignLogs(
+            streams: [stream], host: "h", stateDirectory: folder["state"], looking: watch)
+        watch.stop(within_ms: 100)
+        let began = ContinuousClock.now
+        let scan = watch.watching { logs.scan(now_ms: .max / 2, steady_ms: 0) }
+        #expect(ContinuousClock.now - began < .seconds(20))
+        #expect(scan.isPartial && scan.faults.isEmpty && scan.candidates.isEmpty)
+        #expect(watch.stalled_ms == 0)
+        #expect(throws: ReadingStopped.self) {
+            try ForeignReading.pieces(
+                of: folder["log/app.log.1"], from: 0, bytes: 4 << 40, sealed_ms: 0, watch: watch)
+        }
+    }
+
+    @Test func aLookThatHangsIsNotHealthy() {
+        var status = ShipperStatus()
+        status.scanned_ms = 1_000
+        status.scan.isReadable = true
+        #expect(status.health(now_ms: 2_000).isGood)
+        status.foreignStalled_ms = 61_000
+        #expect(!status.health(now_ms: 2_000).isGood && status.isStalled)
+        #expect(status.health(now_ms: 2_000).text.contains("foreign"))
+        let watch = ReadingWatch()
+        let during = watch.watching { () -> Int64 in
+            usleep(30_000)
+            return watch.stalled_ms
+        }
+        #expect(during >= 30 && watch.stalled_ms == 0)
+    }
+
+    /// Pieces of a compressed log are read one after another: each byte of it is decompressed once.
+    @Test(arguments: [".gz", ".zst"]) func compressedPiecesAreDecompressedOnce(ending: String) throws {
+        let folder = try ScratchFolder()
+        var random = SeededGenerator(seed: 7)
+        var whole: [UInt8] = []
+        while whole.count < 3 << 20 {
+            whole += Array("{\"n\":\(UInt64.random(in: 0 ... .max, using: &random))}\n".utf8)
+        }
+        try DurableFile.replace(path: folder["f"], bytes: whole)
+        try #require(system(ending == ".gz" ? "gzip \(folder["f"])" : "zstd -q \(folder["f"])") == 0)
+        let path = folder["f\(ending)"]
+        let size = try #require(try FileFacts.of(path)).size
+        let reader = ForeignReader()
+        func part(_ offset: Int, _ count: Int) throws -> [UInt8] {
+            var bytes: [UInt8] = []
+            try reader.bytes(of: path, from: offset, count: count, ReadingWatch()) { bytes.append(contentsOf: $0) }
+            return bytes
+        }
+        let step = 50_001
+        for offset in stride(from: 0, to: whole.count, by: step) {
+            #expect(try part(offset, step) == Array(whole[offset..<min(offset + step, whole.count)]))
+        }
+        #expect(reader.decodedBytes <= size)
+        // Back to an earlier place, over a gap, and beyond the end.
+        #expect(try part(1_000, 10) == Array(whole[1_000..<1_010]))
+        #expect(try part(2_000_000, 10) == Array(whole[2_000_000..<2_000_010]))
+        #expect(try part(whole.count - 5, 100) == Array(whole.suffix(5)))
+        try DurableFile.rename(from: path, to: folder["g\(ending)"])
+        #expect(throws: SystemError.self) { try part(0, 1) }
+    }
+
+    @Test func filesOfWritersThatCannotBeReadAreNamed() throws {
+        let writer = "h-0192f0c1a2b37c4d8e9f00112233445a"
+        let folder = try ScratchFolder()
+        for name in ["\(writer)-0-1-1.jsonl", "\(writer)-1.open", "\(writer).lock", "other"] {
+            try DurableFile.replace(path: folder[name], bytes: [])
+        }
+        let spool = try Spool(reading: folder.path)
+        #expect(
+            ShipperCheck.unreadable(spool) { _ in false }
+                == ["\(writer)-0-1-1.jsonl", "\(writer)-1.open", "\(writer).lock"])
+        #expect(ShipperCheck.unreadable(spool) { !$0.hasSuffix(".lock") } == ["\(writer).lock"])
+    }
+
     @Test func aFileThatVanishesBeforeItIsShippedIsTold() throws {
         let log = try LogFolder()
         try log.write("app.log.1", text(0..<10))
@@ -361,8 +462,9 @@ private final class LogFolder {
         try DurableFile.replace(path: folder["f"], bytes: Array(whole.utf8))
         for (size, longest) in [(1, 1_000), (100, 1_000), (4_096, 8_000), (1 << 20, 1 << 21)] {
             let pieces = try ForeignReading.pieces(
-                of: folder["f"], from: 0, bytes: whole.utf8.count, sealed_ms: 0, pieceBytes: size, longestPiece: longest
-            )
+                of: folder["f"], from: 0, bytes: whole.utf8.count, sealed_ms: 0, watch: ReadingWatch(),
+                pieceBytes: size,
+                longestPiece: longest)
             #expect(pieces.reduce(0) { $0 + $1.bytes } == whole.utf8.count)
             #expect(pieces.reduce(0) { $0 + $1.lines } == 5_000)
             #expect(pieces.dropLast().allSatisfy { $0.bytes >= size && $0.bytes < size + 20 })
@@ -370,7 +472,8 @@ private final class LogFolder {
         // Without any line end, pieces end at the longest size.
         try DurableFile.replace(path: folder["g"], bytes: [UInt8](repeating: 0x61, count: 2_500))
         let torn = try ForeignReading.pieces(
-            of: folder["g"], from: 0, bytes: 2_500, sealed_ms: 0, pieceBytes: 100, longestPiece: 1_000)
+            of: folder["g"], from: 0, bytes: 2_500, sealed_ms: 0, watch: ReadingWatch(), pieceBytes: 100,
+            longestPiece: 1_000)
         #expect(torn.map(\.bytes) == [1_000, 1_000, 500])
     }
 

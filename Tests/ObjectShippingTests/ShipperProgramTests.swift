@@ -203,6 +203,38 @@ import Testing
         #expect(end.adopted && end.counts.written == 4 && end.counts.appended == 5 && end.found == 3)
     }
 
+    /// Hashing a hole of 4 TiB, which takes an hour, does not keep the program from ending.
+    @Test(.timeLimit(.minutes(1))) func itEndsWhileALargeForeignLogIsHashed() async throws {
+        let logs = try ScratchFolder()
+        let program = try ShipperProgram(
+            more: "admin: off\nstreams: [{name: app, paths: [\"\(logs.path)/app.log*\"], quiet: 100ms}]")
+        try DurableFile.replace(path: logs["app.log.1"], bytes: [])
+        try #require(truncate(logs["app.log.1"], 4 << 40) == 0)
+        let ids = try program.writeSegments(2)
+        let shipper = try program.start("run")
+        #expect(try await eventually { try program.waiting().isEmpty })
+        try await Task.sleep(for: .seconds(1))
+        let began = ContinuousClock.now
+        kill(shipper.processID, SIGTERM)
+        #expect(shipper.wait() == 0)
+        #expect(ContinuousClock.now - began < .seconds(15))
+        #expect(eventIDs(try await program.segments(program.store()).values.joined()).sorted() == ids.sorted())
+    }
+
+    @Test(.timeLimit(.minutes(1))) func checkTriesWhetherShippedFilesCanBeRemoved() throws {
+        let logs = try ScratchFolder()
+        for (folder, status, text) in [
+            ("/proc", 1, "FAULT  stream app: delete_after_shipping is on and nothing can be removed from /proc"),
+            (logs.path, 0, "the unit needs ReadWritePaths=\(logs.path)"),
+        ] {
+            let program = try ShipperProgram(
+                more: "admin: off\nstreams: [{name: app, paths: [\"\(folder)/app.log*\"], delete_after_shipping: true}]"
+            )
+            #expect(try program.start("check").wait() == Int32(status), "\(program.log)")
+            #expect(program.log.contains(text), "\(program.log)")
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func twoShippersDoNotShareASpool() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let first = try program.start("run")

@@ -29,8 +29,15 @@ package final class ForeignLogs {
         var retryAt_ms: Int64
     }
 
+    private struct Unremovable {
+        var fault: String
+        var retryAt_ms: Int64
+    }
+
     /// How long a file that could not be read is left alone unless it changes, milliseconds.
     private static let unreadableRetry_ms: Int64 = 300_000
+    /// How long after a shipped file could not be removed that is tried again, milliseconds.
+    private static let removalRetry_ms: Int64 = 60_000
     /// How many bytes may be read for hashes in one look, so that shipping begins early.
     private static let hashBudget = 512 << 20
     /// How long a vanished file is remembered, milliseconds.
@@ -46,10 +53,23 @@ package final class ForeignLogs {
     private var live: [String: FileFacts] = [:]
     private var missing: [String: Int] = [:]
     private var unreadable: [String: Unreadable] = [:]
+    private var unremovable: [String: Unremovable] = [:]
+    private let reader = ForeignReader()
+    private let looking: ReadingWatch
+    private let shipping: ReadingWatch
     private var firstFault: String?
 
     /// Reads the state that an earlier run left.
-    package init(streams: [StreamConfiguration], host: String, stateDirectory: String) {
+    ///
+    /// - Parameters:
+    ///   - looking: ends looks.
+    ///   - shipping: ends the reading of planned segments.
+    init(
+        streams: [StreamConfiguration], host: String, stateDirectory: String, looking: ReadingWatch = ReadingWatch(),
+        shipping: ReadingWatch = ReadingWatch()
+    ) {
+        self.looking = looking
+        self.shipping = shipping
         self.streams = streams
         self.host = host
         statePath = "\(stateDirectory)/foreign.json"
@@ -85,6 +105,7 @@ package final class ForeignLogs {
         state.ledger.forget(before: now_ms - ForeignLogs.memory_ms)
         scan.refused = state.refused.map(\.path)
         guard save(&scan) else { return scan }
+        removeShipped(steady_ms: steady_ms, scan: &scan)
         for writer in state.ledger.writers where paths[writer.name] != nil {
             for piece in writer.pending {
                 scan.candidates.append(
@@ -115,7 +136,7 @@ package final class ForeignLogs {
             writer: writer.name, seq: piece.seq, sealed_ms: piece.sealed_ms, format: writer.format, file: piece.file)
         do {
             return try builder.add(identity, rawBytes: piece.bytes, sha256: piece.sha256) { sink in
-                try ForeignReading.bytes(of: path, from: piece.offset, count: piece.bytes, sink)
+                try reader.bytes(of: path, from: piece.offset, count: piece.bytes, shipping, sink)
             }
         } catch let error as ObjectFormatError {
             // Looked at again from the beginning.
@@ -129,26 +150,52 @@ package final class ForeignLogs {
     ///
     /// - Returns: faults, one sentence each.
     package func shipped(_ ids: [SegmentID]) -> [String] {
-        var faults: [String] = []
-        for id in ids {
-            let isDone = state.ledger.shipped(writer: id.writer, seq: id.seq)
-            guard isDone, let path = paths[id.writer],
-                let writer = state.ledger.writers.first(where: { $0.name == id.writer }),
-                streams.contains(where: { $0.name == writer.stream && $0.deletesAfterShipping }),
-                let file = state.files[path], file.sha256 == writer.sha256, file.bytes == writer.bytes
-            else { continue }
-            do {
-                guard let facts = try FileFacts.of(path), facts.inode == file.inode, facts.size == file.size,
-                    facts.modified_ns == file.modified_ns
-                else { continue }
-                try DurableFile.remove(path: path)
-            } catch {
-                faults.append("\(path) is shipped and cannot be removed: \(error)")
-            }
-        }
+        var done: [String] = []
+        for id in ids where state.ledger.shipped(writer: id.writer, seq: id.seq) { done.append(id.writer) }
         var scan = Scan()
         _ = save(&scan)
-        return faults + scan.faults
+        for name in done {
+            guard let writer = state.ledger.writers.first(where: { $0.name == name }), let path = paths[name] else {
+                continue
+            }
+            // The next look tries again, and tells of it for as long as it fails.
+            if let fault = remove(path, of: writer) { scan.faults.append(fault) }
+        }
+        return scan.faults
+    }
+
+    /// Removes a file that is proven to be in the bucket, whole, where the configuration says so.
+    ///
+    /// - Returns: why it could not be removed.
+    private func remove(_ path: String, of writer: ForeignLedger.Writer) -> String? {
+        guard writer.pending.isEmpty, streams.contains(where: { $0.name == writer.stream && $0.deletesAfterShipping }),
+            let file = state.files[path], file.sha256 == writer.sha256, file.bytes == writer.bytes
+        else { return nil }
+        do {
+            guard let facts = try FileFacts.of(path), facts.device == file.device, facts.inode == file.inode,
+                facts.size == file.size, facts.modified_ns == file.modified_ns
+            else { return nil }
+            try DurableFile.remove(path: path)
+            return nil
+        } catch {
+            return "\(path) is shipped and cannot be removed: \(error); under systemd the unit needs "
+                + "ReadWritePaths= for its folder"
+        }
+    }
+
+    /// Removes what is shipped and still there.
+    private func removeShipped(steady_ms: Int64, scan: inout Scan) {
+        var still: [String: Unremovable] = [:]
+        for writer in state.ledger.writers {
+            guard let path = paths[writer.name] else { continue }
+            if let known = unremovable[path], steady_ms < known.retryAt_ms {
+                still[path] = known
+            } else if let fault = remove(path, of: writer) {
+                still[path] = Unremovable(fault: fault, retryAt_ms: steady_ms + ForeignLogs.removalRetry_ms)
+            }
+            if let fault = still[path]?.fault { scan.faults.append(fault) }
+        }
+        unremovable = still
     }
 
     // MARK: - Looking
@@ -206,6 +253,8 @@ package final class ForeignLogs {
                 }
                 unreadable[path] = nil
                 if content.bytes > 0 { contents.append(content) }
+            } catch is ReadingStopped {
+                isWhole = false
             } catch {
                 let fault = "\(path) cannot be read and is not shipped: \(error)"
                 unreadable[path] = Unreadable(
@@ -274,7 +323,7 @@ package final class ForeignLogs {
         budget -= facts.size
         // A compressed file's plain size is not known: all lengths are asked for.
         let lengths = state.ledger.lengths(stream: stream.name, below: .max)
-        return try ForeignReading.content(of: path, lengths: lengths)
+        return try ForeignReading.content(of: path, lengths: lengths, watch: looking)
     }
 
     /// SHA-256 of the first and last 4 KiB as they lie on disk.
@@ -302,11 +351,12 @@ package final class ForeignLogs {
                 case .longer(let writer, let from):
                     name = writer
                     pieces = try ForeignReading.pieces(
-                        of: content.path, from: from, bytes: content.bytes, sealed_ms: facts.modified_ms)
+                        of: content.path, from: from, bytes: content.bytes, sealed_ms: facts.modified_ms,
+                        watch: looking)
                 case .new(let writer):
                     name = writer
                     pieces = try ForeignReading.pieces(
-                        of: content.path, from: 0, bytes: content.bytes, sealed_ms: facts.modified_ms)
+                        of: content.path, from: 0, bytes: content.bytes, sealed_ms: facts.modified_ms, watch: looking)
                 }
                 guard try FileFacts.of(content.path) == facts else {
                     isWhole = false
@@ -320,6 +370,8 @@ package final class ForeignLogs {
                         sample: try ForeignLogs.sample(content.path, size: facts.size), bytes: content.bytes,
                         sha256: content.sha256, stream: stream.name)
                 }
+            } catch is ReadingStopped {
+                isWhole = false
             } catch {
                 scan.faults.append("\(content.path) cannot be read and is not shipped: \(error)")
                 isWhole = false

@@ -9,46 +9,35 @@ enum ForeignReading {
     /// A segment without any line end is cut here, in bytes: no valid line is that long.
     static let longestPiece = 24 << 20
     /// zstd windows larger than 8 MiB would break the shipper's memory bound.
-    private static let windowLog = 23
+    static let windowLog = 23
 
     /// Hands a file's decompressed bytes to `body`.
     ///
-    /// - Throws: `SystemError`; `CompressionError` when a compressed file is cut off or damaged; what `body` throws.
-    static func bytes(of path: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    /// - Throws: `SystemError`; `CompressionError` when a compressed file is cut off or damaged; ``ReadingStopped``; what
+    ///   `body` throws.
+    static func bytes(
+        of path: String, watch: ReadingWatch, _ body: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         let decoder = Decoder(windowLogMax: windowLog)
-        try FileReading.pieces(of: path) { try decoder.decode($0, body) }
+        try FileReading.pieces(of: path) { piece in
+            try watch.step()
+            try decoder.decode(piece) { output in
+                try watch.step()
+                try body(output)
+            }
+        }
         try decoder.finish(body)
     }
 
-    /// Hands a part of a file's decompressed bytes to `body`; a plain file is read from that place on.
-    static func bytes(
-        of path: String, from offset: Int, count: Int, _ body: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        var head: [UInt8] = []
-        try FileReading.pieces(of: path, count: 4) { head.append(contentsOf: $0) }
-        if Decoder.detect(head) == .plain {
-            return try FileReading.pieces(of: path, from: offset, count: count, body)
-        }
-        struct Enough: Error {}
-        var place = 0
-        do {
-            try bytes(of: path) { piece in
-                let start = max(0, min(piece.count, offset - place))
-                let end = max(start, min(piece.count, offset + count - place))
-                if end > start { try body(UnsafeRawBufferPointer(rebasing: piece[start..<end])) }
-                place += piece.count
-                if place >= offset + count { throw Enough() }
-            }
-        } catch is Enough {}
-    }
-
     /// A file's size and SHA-256, and the SHA-256 of its first n bytes for some n.
-    static func content(of path: String, lengths: Set<Int>) throws -> ForeignLedger.Content {
+    static func content(
+        of path: String, lengths: Set<Int>, watch: ReadingWatch
+    ) throws -> ForeignLedger.Content {
         var hash = SHA256()
         var prefixes: [Int: String] = [:]
         var ahead = lengths.sorted()[...]
         var size = 0
-        try bytes(of: path) { piece in
+        try bytes(of: path, watch: watch) { piece in
             var rest = piece[...]
             while let length = ahead.first, length <= size + rest.count {
                 let part = rest.prefix(length - size)
@@ -66,8 +55,8 @@ enum ForeignReading {
 
     /// Cuts a file's bytes from a place on into segments, at line ends.
     static func pieces(
-        of path: String, from offset: Int, bytes: Int, sealed_ms: Int64, pieceBytes: Int = ForeignReading.pieceBytes,
-        longestPiece: Int = ForeignReading.longestPiece
+        of path: String, from offset: Int, bytes: Int, sealed_ms: Int64, watch: ReadingWatch,
+        pieceBytes: Int = ForeignReading.pieceBytes, longestPiece: Int = ForeignReading.longestPiece
     ) throws -> [ForeignLedger.Piece] {
         let file = path.split(separator: "/").last.map(String.init) ?? path
         var pieces: [ForeignLedger.Piece] = []
@@ -86,7 +75,7 @@ enum ForeignReading {
             hash = SHA256()
             lines = LineCount()
         }
-        try self.bytes(of: path, from: offset, count: bytes - offset) { input in
+        try ForeignReader().bytes(of: path, from: offset, count: bytes - offset, watch) { input in
             var rest = input[...]
             while !rest.isEmpty {
                 var take = rest.count

@@ -1,7 +1,10 @@
 import DurableIO
 import FoundationEssentials
 
-/// What the shipper remembers of foreign logs between its runs: a cache that may be lost.
+/// What the shipper remembers of foreign logs between its runs.
+///
+/// Without it finished logs that are still there are shipped again under the same names, which the ledger knows, except
+/// for those that were shipped in parts because lines came late: these get a new name as a whole.
 struct ForeignState: Codable, Equatable {
     /// A file whose content is known as long as its facts do not change.
     struct File: Codable, Equatable {
@@ -39,7 +42,8 @@ struct ForeignState: Codable, Equatable {
                 return (
                     ForeignState(),
                     "\(path) is damaged and was renamed to \(path).damaged: finished logs that are still there are "
-                        + "shipped again, and the loader counts them as duplicates"
+                        + "shipped again; the loader counts them as duplicates, except those that got late lines after "
+                        + "they were shipped, whose lines count twice"
                 )
             }
         } catch {

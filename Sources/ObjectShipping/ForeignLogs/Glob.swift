@@ -40,7 +40,7 @@ enum Glob {
     }
 
     /// The folder above the first part of a pattern that is one.
-    private static func fixedFolder(_ pattern: String) -> String {
+    static func fixedFolder(_ pattern: String) -> String {
         var folder = ""
         for part in pattern.split(separator: "/").dropLast() {
             if part.contains(where: { "*?[".contains($0) }) { break }
