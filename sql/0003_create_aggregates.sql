@@ -216,9 +216,20 @@ CREATE TABLE nadi_store.dirty_hour (
     marks    bigint NOT NULL,
     waiting  bigint NOT NULL,
     since    timestamptz NOT NULL DEFAULT now(),
+    failures        int NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    last_error      text,
     PRIMARY KEY (model_id, hour)
 );
-COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes changed since they were joined. marks only grows; a join deletes the row only if marks is what it read.';
+COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes changed since they were joined. marks only grows; a join deletes the row only if marks is what it read, else waiting and since begin anew. An hour that cannot be joined is tried again at next_attempt_at.';
+
+CREATE TABLE nadi_store.aged_hour (
+    model_id int NOT NULL REFERENCES nadi_store.model,
+    hour     timestamptz NOT NULL,
+    aged_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (model_id, hour)
+);
+COMMENT ON TABLE nadi_store.aged_hour IS 'Prediction hours whose labels have aged out: their outcome rows of outcome_hour are final, no join replaces them, and labels that still come for them are too late.';
 
 CREATE TABLE nadi_store.resource (
     resource_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

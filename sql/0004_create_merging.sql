@@ -206,3 +206,54 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
     GROUP BY h.series_id, c.predicted, c.labels, c.counts, s.bins, s.counts, s.y, s.p, s.p2, s.py, d.bins, d.counts
     ORDER BY h.series_id;
 $$;
+
+-- Outcome rows past label_days. A joined label goes by its prediction's hour, with all labels of that hour at once, and
+-- leaves a row in aged_hour; it stays while its hour is dirty. What has not joined goes by its arrival, once its hour is
+-- not dirty and it has been in the tables for a week, so that a join and several sweeps have looked for it: an archive
+-- older than label_days that is loaded anew is joined first. Other outcomes and feedback go by their arrival.
+-- The caller holds the outcome locks of all models.
+CREATE FUNCTION nadi_store.age_out_outcomes(first_kept date, the_now timestamptz) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    first_hour timestamptz := first_kept::timestamp AT TIME ZONE 'UTC';
+    deleted    bigint;
+BEGIN
+    CREATE TEMP TABLE IF NOT EXISTS aging_hour (model_id int, hour timestamptz) ON COMMIT DELETE ROWS;
+    INSERT INTO aging_hour
+    SELECT DISTINCT o.model_id, o.joined_hour FROM nadi_store.outcome AS o
+    WHERE o.event_type = 'outcome' AND o.name = 'label' AND o.joined_hour < first_hour
+      AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
+                      WHERE d.model_id = o.model_id AND d.hour IN (o.joined_hour, o.prediction_hour));
+    -- An hour goes whole or not at all.
+    DELETE FROM aging_hour AS g
+    WHERE EXISTS (SELECT FROM nadi_store.outcome AS o JOIN nadi_store.dirty_hour AS d
+                  ON d.model_id = o.model_id AND d.hour IN (o.joined_hour, o.prediction_hour)
+                  WHERE o.model_id = g.model_id AND o.joined_hour = g.hour);
+    INSERT INTO nadi_store.aged_hour (model_id, hour)
+    SELECT model_id, hour FROM aging_hour ORDER BY 1, 2 ON CONFLICT DO NOTHING;
+    WITH gone AS (
+        DELETE FROM nadi_store.outcome AS o
+        WHERE CASE
+            WHEN o.event_type <> 'outcome' OR o.name <> 'label' THEN o.arrival_day < first_kept
+            WHEN o.joined_hour IS NOT NULL THEN
+                EXISTS (SELECT FROM aging_hour AS g WHERE g.model_id = o.model_id AND g.hour = o.joined_hour)
+            ELSE o.arrival_day < first_kept
+                AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d WHERE d.model_id = o.model_id
+                                AND d.hour BETWEEN o.prediction_hour - interval '1 hour'
+                                               AND o.prediction_hour + interval '1 hour')
+                AND NOT EXISTS (SELECT FROM nadi_store.segment AS s JOIN nadi_store.object AS b USING (object_id)
+                                WHERE s.segment_id = o.segment_id AND b.loaded_at > the_now - interval '7 days')
+            END
+        RETURNING o.arrival_day, o.event_type, o.model_id
+    ), counted AS (
+        SELECT arrival_day, event_type, model_id, count(*) AS n FROM gone GROUP BY 1, 2, 3
+    ), added AS (
+        UPDATE nadi_store.outcome_arrival AS a SET aged_out = a.aged_out + c.n FROM counted AS c
+        WHERE a.arrival_day = c.arrival_day AND a.event_type = c.event_type AND a.model_id = c.model_id
+        RETURNING c.n
+    )
+    SELECT coalesce(sum(n), 0) INTO deleted FROM added;
+    RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION nadi_store.age_out_outcomes(date, timestamptz) IS 'Deletes outcome rows past label_days, labels by their prediction''s hour, counts them as aged_out and closes their hours to joins.';

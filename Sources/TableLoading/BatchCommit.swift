@@ -46,7 +46,9 @@ package struct BatchCommit {
             ).merge()
             try fixEdgeSets(connection)
             try copyRejects(segments, connection)
-            try OutcomeWriting(connection: connection, batch: admitted, segments: segments).write()
+            try OutcomeWriting(
+                connection: connection, batch: admitted, segments: segments, labelDays: retention.settings.labelDays
+            ).write()
             try insertDeployments(segments, connection)
             return Self.counts(of: batch)
         }
@@ -227,11 +229,18 @@ package struct BatchCommit {
             }
         }
         try counts.finish()
-        let first = retention.firstMinuteDay(now_ms: now_ms)
+        try Self.copyRejectLines(
+            batch.aggregates.segments, segments, first_ms: retention.firstMinuteDay(now_ms: now_ms), connection)
+    }
+
+    /// The rejected lines of segments that are sealed on a day whose partition is kept.
+    static func copyRejectLines(
+        _ results: [SegmentResult], _ segments: [Int64], first_ms: Int64, _ connection: Connection
+    ) throws {
         var lines = try connection.copy(
             into: "nadi_store.reject_line",
             columns: ["segment_id", "line", "sealed_at", "reason", "detail", "excerpt"])
-        for (result, segment) in zip(batch.aggregates.segments, segments) where result.segment.sealed_ms >= first {
+        for (result, segment) in zip(results, segments) where result.segment.sealed_ms >= first_ms {
             for line in result.rejectLines {
                 lines.append(segment)
                 lines.append(line.line)

@@ -12,6 +12,10 @@ package struct HourSources: Sendable {
         package let key: String
         package let writer: String
         package let seq: Int
+        /// SHA-256 of the raw bytes that were loaded, in hexadecimal.
+        package let rawSHA256: String
+        /// SHA-256 of the mapping that was applied, in hexadecimal; empty for native segments.
+        package let mappingSHA256: String
     }
 
     /// All loaded segments with lines of the hour (of a type, if given), ordered by number.
@@ -20,7 +24,8 @@ package struct HourSources: Sendable {
     ) throws -> [Segment] {
         try connection.query(
             """
-            SELECT DISTINCT s.segment_id, o.object_id, o.object_key, w.writer, s.seq
+            SELECT DISTINCT s.segment_id, o.object_id, o.object_key, w.writer, s.seq, encode(s.raw_sha256, 'hex'),
+                   coalesce(encode(s.mapping_sha256, 'hex'), '')
             FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id)
             JOIN nadi_store.object AS o USING (object_id) JOIN nadi_store.writer AS w USING (writer_id)
             WHERE h.hour = $1 AND ($2::text IS NULL OR h.event_type = $2) AND s.state = 'loaded'
@@ -33,7 +38,8 @@ package struct HourSources: Sendable {
     package static func segments(objects: [Int64], _ connection: Connection) throws -> [Segment] {
         try connection.query(
             """
-            SELECT s.segment_id, o.object_id, o.object_key, w.writer, s.seq
+            SELECT s.segment_id, o.object_id, o.object_key, w.writer, s.seq, encode(s.raw_sha256, 'hex'),
+                   coalesce(encode(s.mapping_sha256, 'hex'), '')
             FROM nadi_store.segment AS s JOIN nadi_store.object AS o USING (object_id)
             JOIN nadi_store.writer AS w USING (writer_id)
             WHERE o.object_id = ANY ($1::bigint[]) AND s.state = 'loaded' ORDER BY s.segment_id
@@ -43,14 +49,19 @@ package struct HourSources: Sendable {
 
     private static func segment(_ row: QueryResult.Row) -> Segment {
         Segment(
-            id: row.integer(0), object: row.integer(1), key: row.text(2), writer: row.text(3), seq: Int(row.integer(4)))
+            id: row.integer(0), object: row.integer(1), key: row.text(2), writer: row.text(3), seq: Int(row.integer(4)),
+            rawSHA256: row.text(5), mappingSHA256: row.text(6))
     }
 
     /// Reads objects one after the other and hands out each with the places of the wanted segments in its manifest.
-    /// - Throws: ``LoadError`` with ``LoadError/Code/closedHour`` for an object that is gone or no longer holds a
-    ///   segment; `ObjectError`, `StorageError`.
+    ///
+    /// - Parameter formats: the mappings that the configuration has. A segment of another one must never be passed over:
+    ///   the swap that follows would delete its rows.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/closedHour`` for an object that is gone, with
+    ///   ``LoadError/Code/altered`` for one that no longer holds what was loaded from it, with
+    ///   ``LoadError/Code/configuration`` for a mapping that is missing; `ObjectError`, `StorageError`.
     package static func read(
-        _ segments: [Segment], store: any ObjectStore,
+        _ segments: [Segment], store: any ObjectStore, formats: Set<String>,
         _ body: (
             _ object: ObjectReader, _ bytes: [UInt8], _ places: [Int], _ segments: [Segment]
         ) async throws -> Void
@@ -66,22 +77,37 @@ package struct HourSources: Sendable {
                     remedy: "Restore the object; until then the hour keeps the rows it has")
             }
             let reader = try ObjectReader(bytes)
-            var places: [LoadBatch.Place: Int] = [:]
-            for (index, segment) in reader.manifest.segments.enumerated() where places[LoadBatch.Place(segment)] == nil
-            {
-                places[LoadBatch.Place(segment)] = index
+            var places: [LoadBatch.Place: [Int]] = [:]
+            for (index, segment) in reader.manifest.segments.enumerated() {
+                places[LoadBatch.Place(segment), default: []].append(index)
             }
             var ordered: [(Int, Segment)] = []
             for segment in wanted {
-                guard let place = places[LoadBatch.Place(writer: segment.writer, seq: segment.seq)] else {
+                let found = places[LoadBatch.Place(writer: segment.writer, seq: segment.seq)] ?? []
+                let same = found.first { reader.manifest.segments[$0].rawSHA256 == segment.rawSHA256 }
+                guard let place = same else {
+                    let name = "segment \(segment.writer)-\(segment.seq)"
                     throw LoadError(
-                        .closedHour, "object \(key) no longer holds segment \(segment.writer)-\(segment.seq)",
-                        remedy: "Restore the object as it was")
+                        .altered,
+                        found.isEmpty
+                            ? "object \(key) no longer holds \(name)"
+                            : "object \(key) was replaced under the same key: \(name) has other bytes than those loaded",
+                        remedy: "Restore the object as it was; until then the hour keeps the rows it has")
                 }
+                try require(reader.manifest.segments[place].format, formats, "segment \(segment.writer)-\(segment.seq)")
                 ordered.append((place, segment))
             }
             ordered.sort { $0.0 < $1.0 }
             try await body(reader, bytes, ordered.map(\.0), ordered.map(\.1))
         }
+    }
+
+    /// Whether a format can be read.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/configuration`` that names the mapping.
+    static func require(_ format: String, _ formats: Set<String>, _ what: String) throws(LoadError) {
+        if format == Manifest.nativeFormat || formats.contains(format) { return }
+        throw LoadError(
+            .configuration, "the configuration has no mapping '\(format)', which \(what) needs",
+            remedy: "Put it back under `mappings`; nothing of this hour was changed")
     }
 }

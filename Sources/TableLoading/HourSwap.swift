@@ -1,4 +1,3 @@
-internal import DurableIO
 internal import EventSegments
 internal import RecordBatches
 internal import TableStorage
@@ -24,6 +23,10 @@ struct HourSwap {
             try retention.ensurePartitions(of: "request_minute", days_ms: [LoadClock.day(hour_ms)], connection)
             try retention.ensurePartitions(of: "resource_minute", days_ms: [LoadClock.day(hour_ms)], connection)
         }
+        let sealed = aggregates.segments.lazy.filter { !$0.rejectLines.isEmpty }.map { $0.segment.sealed_ms }
+        try retention.ensurePartitions(
+            of: "reject_line",
+            days_ms: Set(sealed.map(LoadClock.day)).filter { $0 >= retention.firstMinuteDay(now_ms: now) }, connection)
         return try connection.transaction {
             try HourLocks.take(hour_ms, connection)
             guard try HourSources.segments(hour_ms: hour_ms, connection).map(\.id) == expected else {
@@ -45,7 +48,12 @@ struct HourSwap {
                 try connection.query(
                     "SELECT nadi_store.derive_\(table)_day($1)", [.time(LoadClock.day(hour_ms))])
             }
+            try replaceEdgeSets(connection)
             try replaceLedger(connection)
+            try connection.query(
+                "DELETE FROM nadi_store.reject_line WHERE segment_id = ANY ($1::bigint[])", [.integers(segments)])
+            try BatchCommit.copyRejectLines(
+                aggregates.segments, segments, first_ms: retention.firstMinuteDay(now_ms: now), connection)
             try replaceDeployments(admitted, connection)
             try connection.query(
                 """
@@ -59,7 +67,25 @@ struct HourSwap {
         }
     }
 
-    /// Lines per type of the hour, and what was rejected, as they are now.
+    /// The edge sets of the models that have features in this hour now.
+    private func replaceEdgeSets(_ connection: Connection) throws {
+        try connection.query(
+            """
+            DELETE FROM nadi_store.hour_edge_set AS e WHERE e.hour = $1 AND NOT EXISTS (
+                SELECT FROM nadi_store.feature_hour AS f JOIN nadi_store.series AS s USING (series_id)
+                WHERE f.hour = $1 AND s.model_id = e.model_id)
+            """, [.time(hour_ms)])
+        try connection.query(
+            """
+            INSERT INTO nadi_store.hour_edge_set (model_id, hour)
+            SELECT DISTINCT s.model_id, f.hour
+            FROM nadi_store.feature_hour AS f JOIN nadi_store.series AS s USING (series_id)
+            WHERE f.hour = $1 ORDER BY 1 ON CONFLICT DO NOTHING
+            """, [.time(hour_ms)])
+    }
+
+    /// Lines per type of the hour, and what was rejected, as they are now. Which mapping was applied is recorded once all
+    /// hours are swapped.
     private func replaceLedger(_ connection: Connection) throws {
         try connection.query(
             "DELETE FROM nadi_store.segment_hour WHERE hour = $1 AND segment_id = ANY ($2::bigint[])",
@@ -88,15 +114,10 @@ struct HourSwap {
         try connection.query(
             """
             UPDATE nadi_store.segment AS s
-            SET rejected_lines = u.rejected, loaded_lines = s.lines - u.rejected,
-                mapping_sha256 = decode(nullif(u.mapping, ''), 'hex')
-            FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS u (id, rejected, mapping)
+            SET rejected_lines = u.rejected, loaded_lines = s.lines - u.rejected
+            FROM unnest($1::bigint[], $2::bigint[]) AS u (id, rejected)
             WHERE s.segment_id = u.id
-            """,
-            [
-                .integers(segments), .integers(aggregates.segments.map(\.rejectedLines)),
-                .texts(aggregates.segments.map { $0.mappingSHA256.map { hex($0) } ?? "" }),
-            ])
+            """, [.integers(segments), .integers(aggregates.segments.map(\.rejectedLines))])
     }
 
     private func replaceDeployments(_ admitted: AdmittedAggregates, _ connection: Connection) throws {

@@ -12,47 +12,79 @@ struct JoinPass: Sendable {
 
     init(_ loader: Loader) { self.loader = loader }
 
-    /// One hour and the models whose outcomes changed, with their marks when they were read.
+    /// One hour and the models whose outcomes changed, as they were when they were read.
     struct DirtyHour: Sendable {
+        /// A model's row in `dirty_hour`.
+        struct Model: Sendable {
+            let id: Int64
+            let name: String
+            let marks: Int64
+            let waiting: Int64
+        }
+
         let hour_ms: Int64
-        var models: [(id: Int64, name: String, marks: Int64)] = []
+        var models: [Model] = []
     }
 
-    /// Joins what is due, or all that is dirty; returns how many hours.
-    func run(everything: Bool) async throws -> Int {
-        var joined = 0
+    /// What a pass did.
+    struct Report: Sendable {
+        var hours = 0
+        /// Hours that could not be joined and are tried again later, with the reason.
+        var failed: [(hour_ms: Int64, reason: String)] = []
+    }
+
+    /// Joins what is due, or all that is dirty.
+    ///
+    /// An hour that fails waits longer from time to time and holds up no other.
+    /// - Throws: `DatabaseError`; `StorageError` once three hours in a row failed by it.
+    func run(everything: Bool) async throws -> Report {
+        var report = Report()
+        var storageFailures = 0
         // Hints that fail mark their neighbours: three rounds reach them.
         for _ in 0..<(everything ? 3 : 1) {
-            let due = try await dueHours(everything: everything)
+            let failed = Set(report.failed.map(\.hour_ms))
+            let due = try await dueHours(everything: everything).filter { !failed.contains($0.hour_ms) }
             if due.isEmpty { break }
             for hour in due {
                 do {
                     try await join(hour)
-                    joined += 1
+                    report.hours += 1
+                    storageFailures = 0
                 } catch let error as LoadError where error.code == .closedHour {
                     try await close(hour)
-                } catch let error as ObjectError {
-                    loader.progress("hour \(LoadClock.hourText(hour.hour_ms)): \(error)")
+                } catch let error as DatabaseError where error.isRetryable {
+                    throw error
+                } catch let error as CancellationError {
+                    throw error
+                } catch {
+                    storageFailures = error is StorageError ? storageFailures + 1 : 0
+                    if storageFailures == 3 { throw error }
+                    report.failed.append((hour.hour_ms, "\(error)"))
+                    try await postpone(hour, "\(error)")
                 }
-                loader.progress("joined \(joined) hours")
+                loader.progress("joined \(report.hours) hours")
             }
         }
-        return joined
+        return report
     }
 
+    /// Hours whose turn it is, those that wait longest first.
     private func dueHours(everything: Bool) async throws -> [DirtyHour] {
         let join = loader.settings.join
-        return try await loader.side.run { connection in
+        return try await loader.side.runWithRetries { connection in
             let rows = try connection.query(
                 """
-                SELECT d.hour, d.model_id, m.model_name, d.marks
+                SELECT d.hour, d.model_id, m.model_name, d.marks, d.waiting
                 FROM nadi_store.dirty_hour AS d JOIN nadi_store.model AS m USING (model_id)
-                WHERE $1 OR d.since <= now() - $2::bigint * interval '1 second'
-                   OR d.waiting >= $3::float8 * (
+                WHERE $1 OR (coalesce(d.next_attempt_at <= now(), true) AND (
+                       d.since <= now() - CASE WHEN $2::bigint = 0 THEN interval '0' ELSE greatest(
+                            $2::bigint * interval '1 second', $4::float8 * (now() - d.hour)) END
+                    OR d.waiting >= $3::float8 * (
                         SELECT sum(r.predictions) FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s
-                        USING (series_id) WHERE s.model_id = d.model_id AND s.slice_key = 'all' AND r.hour = d.hour)
-                ORDER BY d.hour DESC, d.model_id
-                """, [.boolean(everything), .integer(join.age_s), .real(join.share)]
+                        USING (series_id) WHERE s.model_id = d.model_id AND s.slice_key = 'all' AND r.hour = d.hour)))
+                ORDER BY min(d.since) OVER (PARTITION BY d.hour), d.hour, d.model_id
+                """,
+                [.boolean(everything), .integer(join.age_s), .real(join.share), .real(join.ageShare)]
             ).rows
             var hours: [DirtyHour] = []
             for row in rows {
@@ -60,15 +92,47 @@ struct JoinPass: Sendable {
                     if hours.count == join.hoursPerRun, !everything { break }
                     hours.append(DirtyHour(hour_ms: row.time(0)))
                 }
-                hours[hours.count - 1].models.append((row.integer(1), row.text(2), row.integer(3)))
+                hours[hours.count - 1].models.append(
+                    DirtyHour.Model(
+                        id: row.integer(1), name: row.text(2), marks: row.integer(3), waiting: row.integer(4)))
             }
             return hours
         }
     }
 
-    private func join(_ hour: DirtyHour) async throws {
+    /// A failed hour is tried again after a minute, doubling to a day.
+    private func postpone(_ hour: DirtyHour, _ reason: String) async throws {
+        try await loader.side.runWithRetries { connection in
+            _ = try connection.query(
+                """
+                UPDATE nadi_store.dirty_hour SET failures = failures + 1, last_error = left($3, 1000),
+                    next_attempt_at = now() + least(1440, 2 ^ least(failures, 11)) * interval '1 minute'
+                WHERE model_id = ANY ($1::int[]) AND hour = $2
+                """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms), .text(reason)])
+        }
+    }
+
+    /// The hour's models whose labels have aged out: their numbers are final.
+    private func aged(_ hour: DirtyHour) async throws -> Set<Int64> {
+        try await loader.side.runWithRetries { connection in
+            Set(
+                try connection.query(
+                    "SELECT model_id FROM nadi_store.aged_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
+                    [.time(hour.hour_ms), .integers(hour.models.map(\.id))]
+                ).rows.map { $0.integer(0) })
+        }
+    }
+
+    private func join(_ dirty: DirtyHour) async throws {
+        let aged = try await aged(dirty)
+        if !aged.isEmpty {
+            try await close(
+                DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { aged.contains($0.id) }))
+        }
+        let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
+        if hour.models.isEmpty { return }
         for _ in 0..<20 {
-            let (segments, outcomes) = try await loader.side.run { connection in
+            let (segments, outcomes) = try await loader.side.runWithRetries { connection in
                 (
                     try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection),
                     try JoinedOutcome.candidates(hour, connection)
@@ -76,7 +140,8 @@ struct JoinPass: Sendable {
             }
             let joiner = loader.makeJoiner(outcomes.map(\.waiting), [hour.hour_ms / 1000])
             if !outcomes.isEmpty {
-                try await HourSources.read(segments, store: loader.store) { _, bytes, places, _ in
+                try await HourSources.read(segments, store: loader.store, formats: loader.formats) {
+                    _, bytes, places, _ in
                     let wanted = Set(places)
                     var place = -1
                     try joiner.add(bytes) { _ in
@@ -89,44 +154,31 @@ struct JoinPass: Sendable {
                 hour: hour, expected: segments.map(\.id), outcomes: outcomes, result: joiner.result(),
                 caps: loader.settings.caps)
             do {
-                return try await commit(swap)
+                return try await loader.database.runWithRetries { try swap.run($0) }
             } catch let error as LoadError where error.code == .overtaken {
                 continue
             }
         }
     }
 
-    private func commit(_ swap: JoinSwap) async throws {
-        var failures = 0
-        while true {
-            do {
-                return try await loader.database.run { try swap.run($0) }
-            } catch let error as DatabaseError where error.isRetryable {
-                failures += 1
-                if failures > 12 { throw error }
-                try await Task.sleep(for: .seconds(Double.random(in: 0.01...min(10, 0.05 * Double(1 << failures)))))
-            }
-        }
-    }
-
-    /// An hour of which an object is gone: what waits for it is too late.
+    /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.
     private func close(_ hour: DirtyHour) async throws {
-        try await loader.database.run { connection in
+        try await loader.database.runWithRetries { connection in
             try connection.transaction {
                 try HourLocks.takeOutcomes(models: hour.models.map(\.id), connection)
                 try connection.query(
                     """
-                    WITH gone AS (
-                        DELETE FROM nadi_store.outcome
-                        WHERE model_id = ANY ($1::int[]) AND prediction_hour = $2 AND hour_is_exact
-                          AND joined_hour IS NULL AND event_type = 'outcome' AND name = 'label'
-                        RETURNING arrival_day, event_type, model_id
-                    ), counted AS (
-                        SELECT arrival_day, event_type, model_id, count(*) AS n FROM gone GROUP BY 1, 2, 3
-                    )
-                    UPDATE nadi_store.outcome_arrival AS a SET too_late = a.too_late + c.n FROM counted AS c
-                    WHERE a.arrival_day = c.arrival_day AND a.event_type = c.event_type AND a.model_id = c.model_id
+                    UPDATE nadi_store.outcome SET hint_tried = true
+                    WHERE model_id = ANY ($1::int[]) AND prediction_hour = $2 AND NOT hour_is_exact
+                      AND joined_hour IS NULL AND event_type = 'outcome' AND name = 'label'
                     """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
+                try connection.query(
+                    LateLabels.count(
+                        """
+                        DELETE FROM nadi_store.outcome AS o
+                        WHERE o.model_id = ANY ($1::int[]) AND o.prediction_hour = $2 AND o.hour_is_exact
+                          AND o.joined_hour IS NULL AND o.event_type = 'outcome' AND o.name = 'label'
+                        """), [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
                 for model in hour.models {
                     try connection.query(
                         "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3",

@@ -40,9 +40,16 @@ struct JoinSwap {
             try recordJoined(connection)
             try tryNeighbours(connection)
             for model in hour.models {
+                let row: [SQLValue] = [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)]
                 try connection.query(
-                    "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3",
-                    [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)])
+                    "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3", row)
+                // Marked again since it was read: what is left waits from now on.
+                try connection.query(
+                    """
+                    UPDATE nadi_store.dirty_hour SET since = now(), waiting = greatest(1, waiting - $4), failures = 0,
+                        next_attempt_at = NULL, last_error = NULL
+                    WHERE model_id = $1 AND hour = $2 AND marks <> $3
+                    """, row + [.integer(model.waiting)])
             }
         }
     }

@@ -14,6 +14,8 @@ package struct LoadError: Error, Sendable, CustomStringConvertible {
         package static let overtaken = Code("overtaken")
         /// The hour can no longer be derived: an object is gone.
         package static let closedHour = Code("closedHour")
+        /// An object's bytes are not those that were loaded under its key.
+        package static let altered = Code("altered")
     }
 
     /// What kind of failure it is.

@@ -70,7 +70,12 @@ package struct LoadSettings: Sendable {
         /// Waiting outcomes as a share of the hour's predictions.
         package var share = 0.01
         /// Seconds since the oldest waiting change.
+        ///
+        /// 0 joins at once, however old the hour.
         package var age_s: Int64 = 900
+        /// An hour waits at least this share of its own age, so that a trickle of labels for months of hours does not read
+        /// the archive all day: at 5 %, an hour 90 days old is read at most every 4.5 days.
+        package var ageShare = 0.05
         /// Hours joined in one run.
         package var hoursPerRun = 48
 

@@ -1,3 +1,4 @@
+internal import DurableIO
 internal import EventSegments
 internal import Glibc
 package import ObjectStorage
@@ -16,6 +17,8 @@ package struct Loader: Sendable {
     let settings: LoadSettings
     /// Names of the mappings that the configuration has.
     let formats: Set<String>
+    /// SHA-256 of each of these mappings, in hexadecimal.
+    let mappingHashes: [String: String]
     let aggregate: AggregateObject
     let makeJoiner: MakeJoiner
     let progress: @Sendable (String) -> Void
@@ -29,6 +32,7 @@ package struct Loader: Sendable {
         side = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
         self.settings = settings
         formats = Set(mappings.map(\.name))
+        mappingHashes = Dictionary(mappings.map { ($0.name, hex($0.sha256)) }, uniquingKeysWith: { first, _ in first })
         aggregate = Aggregation.make(settings: settings, mappings: mappings)
         makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
         self.progress = progress
@@ -72,7 +76,9 @@ package struct Loader: Sendable {
             } else {
                 try await OutcomeSweep(self).runIfDue(now_ms: now)
             }
-            session.report.joinedHours = try await JoinPass(self).run(everything: joinNow)
+            let joins = try await JoinPass(self).run(everything: joinNow)
+            session.report.joinedHours = joins.hours
+            session.report.failed += joins.failed.map { ("hour \(LoadClock.hourText($0.hour_ms))", $0.reason) }
             let retention = retention
             try await database.run { try retention.apply(now_ms: LoadClock.now_ms(), $0) }
         } catch {

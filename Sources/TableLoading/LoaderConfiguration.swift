@@ -67,10 +67,11 @@ package struct LoaderConfiguration: Sendable {
             settings.retention.archiveDays =
                 Int64(try retention.integer("archive_days", in: 1...36_500) ?? Int(settings.retention.archiveDays))
         }
-        if let join = try root.section("join", keys: ["share", "age", "hours_per_run"]) {
+        if let join = try root.section("join", keys: ["share", "age", "age_share", "hours_per_run"]) {
             settings.join.share = try join.number("share", in: 0...1) ?? settings.join.share
             let age = try join.duration("age", in: .zero ... .seconds(7 * 86_400))
             settings.join.age_s = age.map { $0.components.seconds } ?? settings.join.age_s
+            settings.join.ageShare = try join.number("age_share", in: 0...1) ?? settings.join.ageShare
             settings.join.hoursPerRun = try join.integer("hours_per_run", in: 0...100_000) ?? settings.join.hoursPerRun
         }
         let lease = try root.duration("lease", in: .seconds(30) ... .seconds(86_400))

@@ -32,7 +32,8 @@ struct OutcomeSweep: Sendable {
             }
             let joiner = loader.makeJoiner(left.map(\.waiting), [hour / 1000])
             do {
-                try await HourSources.read(segments, store: loader.store) { _, bytes, places, _ in
+                try await HourSources.read(segments, store: loader.store, formats: loader.formats) {
+                    _, bytes, places, _ in
                     let wanted = Set(places)
                     var place = -1
                     try joiner.add(bytes) { _ in
@@ -40,9 +41,11 @@ struct OutcomeSweep: Sendable {
                         return wanted.contains(place)
                     }
                 }
-            } catch let error as LoadError where error.code == .closedHour {
+            } catch let error as LoadError {
+                loader.progress("sweep passes over hour \(LoadClock.hourText(hour)): \(error)")
                 continue
-            } catch is ObjectError {
+            } catch let error as ObjectError {
+                loader.progress("sweep passes over hour \(LoadClock.hourText(hour)): \(error)")
                 continue
             }
             let found = joiner.result().joined.map(\.outcome)
@@ -88,8 +91,9 @@ struct OutcomeSweep: Sendable {
         ).rows.map { $0.time(0) }
     }
 
-    /// The hour of these labels is known now; the next pass joins it.
+    /// The hour of these labels is known now; the next pass joins it. Those that came too late for it are counted as such.
     private func record(_ outcomes: [JoinedOutcome], _ hour: Int64) async throws {
+        let labelDays = loader.settings.retention.labelDays
         try await loader.database.run { connection in
             try connection.transaction {
                 try HourLocks.takeOutcomes(models: outcomes.map(\.model), connection)
@@ -111,6 +115,13 @@ struct OutcomeSweep: Sendable {
                         .time(hour), .integers(outcomes.map(\.model)), .texts(outcomes.map(\.predictionID)),
                         .integers(outcomes.map(\.segment)), .integers(outcomes.map(\.line)),
                     ])
+                try connection.query(
+                    LateLabels.count(
+                        """
+                        DELETE FROM nadi_store.outcome AS o
+                        WHERE o.model_id = ANY ($2::int[]) AND o.prediction_hour = $3 AND o.joined_hour IS NULL
+                          AND \(LateLabels.isLate("o", days: "$1"))
+                        """), [.integer(labelDays), .integers(outcomes.map(\.model)), .time(hour)])
             }
         }
     }

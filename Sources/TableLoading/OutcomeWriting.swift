@@ -11,6 +11,8 @@ struct OutcomeWriting {
     let batch: AdmittedAggregates
     /// `segment_id` by place in the aggregates' segments.
     let segments: [Int64]
+    /// Days after its prediction's hour within which a label is joined.
+    let labelDays: Int64
 
     static let columns = [
         "model_id", "event_type", "name", "prediction_id", "revision", "event_time", "event_id", "label_text",
@@ -22,6 +24,9 @@ struct OutcomeWriting {
         if !batch.rows.outcomes.isEmpty {
             try stage()
             try connection.query(Self.countArrivals)
+            try connection.query(
+                LateLabels.count("DELETE FROM stage_outcome AS o WHERE \(LateLabels.isLate("o", days: "$1"))"),
+                [.integer(labelDays)])
             try connection.query(Self.dropRepeats)
             try connection.query(Self.dropOlder)
             try connection.query(Self.countReplaced)
@@ -134,13 +139,20 @@ struct OutcomeWriting {
         """
 
     static let upsert = """
-        INSERT INTO nadi_store.outcome (\(columns.joined(separator: ", ")))
+        INSERT INTO nadi_store.outcome AS o (\(columns.joined(separator: ", ")))
         SELECT \(columns.joined(separator: ", ")) FROM stage_outcome
         ORDER BY model_id, event_type, name, prediction_id
         ON CONFLICT (model_id, event_type, name, prediction_id) DO UPDATE SET
-        \(columns.dropFirst(4).map { "\($0) = EXCLUDED.\($0)" }.joined(separator: ", ")),
+        \(columns.dropFirst(4).filter { !hourColumns.contains($0) }.map { "\($0) = EXCLUDED.\($0)" }
+            .joined(separator: ", ")),
+        prediction_hour = coalesce(EXCLUDED.prediction_hour, o.joined_hour, o.prediction_hour),
+        hour_is_exact = CASE WHEN EXCLUDED.prediction_hour IS NULL THEN o.joined_hour IS NOT NULL OR o.hour_is_exact
+                             ELSE EXCLUDED.hour_is_exact END,
         joined_hour = NULL, hint_tried = false
         """
+
+    /// A correction without a time keeps the hour that was found for what it corrects.
+    private static let hourColumns = ["prediction_hour", "hour_is_exact"]
 
     static let markNew = """
         INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)

@@ -1,4 +1,4 @@
-internal import EventModel
+internal import DurableIO
 internal import EventSegments
 internal import ObjectStorage
 internal import RecordBatches
@@ -14,14 +14,14 @@ package struct Rebuild: Sendable {
         case hours(from_ms: Int64, to_ms: Int64)
         /// All hours that objects had and have now.
         case objects([String])
-        /// All hours of objects with segments of a mapping.
+        /// All hours of objects with segments of a mapping, and of other mappings that changed and share hours with it.
         case mapping(String)
 
-        var name: String {
+        var text: String {
             switch self {
-            case .hours(let from, let to): "rebuild \(from) \(to)"
-            case .objects(let keys): "rebuild objects \(keys.sorted().joined(separator: " "))"
-            case .mapping(let name): "rebuild mapping \(name)"
+            case .hours(let from, let to): "hours \(from) \(to)"
+            case .objects(let keys): "objects \(keys.sorted().joined(separator: " "))"
+            case .mapping(let name): "mapping \(name)"
             }
         }
     }
@@ -31,33 +31,44 @@ package struct Rebuild: Sendable {
         package var hours = 0
         /// Hours that were left as they were, with the reason.
         package var closed: [(hour_ms: Int64, reason: String)] = []
+        /// The hour that an interrupted rebuild had finished last.
+        package var resumedAfter_ms: Int64?
     }
 
     let loader: Loader
+    private let notice: @Sendable (String) -> Void
 
-    package init(_ loader: Loader) { self.loader = loader }
+    /// - Parameter notice: takes sentences for a person.
+    package init(_ loader: Loader, notice: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.loader = loader
+        self.notice = notice
+    }
 
-    /// Rebuilds; an interrupted rebuild of the same scope goes on where it stopped.
-    package func run(_ scope: Scope) async throws -> Report {
+    /// Rebuilds; an interrupted rebuild of the same scope, mappings, slices and caps goes on where it stopped.
+    ///
+    /// - Parameter restart: begins anew all the same.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/configuration``, before anything is changed, where a mapping is
+    ///   missing, where it changed and the scope would leave lines behind, or where it changed and yields outcomes.
+    package func run(_ scope: Scope, restart: Bool = false) async throws -> Report {
         var report = Report()
-        let (hours, extra) = try await plan(scope)
-        let name = scope.name
-        let done = try await loader.side.run { connection in
-            try connection.query(
-                "SELECT value FROM nadi_store.loader_state WHERE name = $1", [.text(name)]
-            ).first.flatMap { Int64($0.text(0)) }
+        let plan = try await RebuildPlan(scope, loader)
+        let name = stateName(scope)
+        let done = restart ? nil : try await finishedHour(name)
+        if let done {
+            report.resumedAfter_ms = done
+            notice("going on after hour \(LoadClock.hourText(done)) UTC; --restart begins anew")
         }
-        for hour in hours where hour > done ?? .min {
+        for hour in plan.hours where hour > done ?? .min {
             do {
-                try await rebuild(hour, extra: extra[hour] ?? [])
+                try await rebuild(hour, extra: plan.extra[hour] ?? [])
                 report.hours += 1
-            } catch let error as LoadError where error.code == .closedHour {
+            } catch let error as LoadError where error.code == .closedHour || error.code == .altered {
                 report.closed.append((hour, error.description))
             } catch let error as ObjectError {
                 report.closed.append((hour, error.description))
             }
-            loader.progress("\(report.hours) of \(hours.count) hours")
-            try await loader.side.run { connection in
+            loader.progress("\(report.hours) of \(plan.hours.count) hours")
+            try await loader.side.runWithRetries { connection in
                 _ = try connection.query(
                     """
                     INSERT INTO nadi_store.loader_state (name, at, value) VALUES ($1, now(), $2)
@@ -65,89 +76,42 @@ package struct Rebuild: Sendable {
                     """, [.text(name), .text(String(hour))])
             }
         }
-        try await loader.side.run { connection in
+        try await plan.recordMappings(loader)
+        try await loader.side.runWithRetries { connection in
             _ = try connection.query("DELETE FROM nadi_store.loader_state WHERE name = $1", [.text(name)])
         }
         return report
     }
 
-    /// The hours to swap, ascending, and segments that have lines of an hour now and had none.
-    private func plan(_ scope: Scope) async throws -> ([Int64], [Int64: Set<HourSources.Segment>]) {
-        let objects: [Int64]
-        switch scope {
-        case .hours(let from, let to):
-            let hours = try await loader.side.run { connection in
-                try connection.query(
-                    """
-                    SELECT DISTINCT hour FROM (
-                        SELECT hour FROM nadi_store.segment_hour UNION SELECT hour FROM nadi_store.request_hour
-                        UNION SELECT hour FROM nadi_store.resource_hour) AS h
-                    WHERE hour >= $1 AND hour < $2 ORDER BY hour
-                    """, [.time(LoadClock.hour(from)), .time(to)]
-                ).rows.map { $0.time(0) }
-            }
-            return (hours, [:])
-        case .objects(let keys):
-            objects = try await loader.side.run { connection in
-                let rows = try connection.query(
-                    "SELECT object_id, object_key FROM nadi_store.object WHERE object_key = ANY ($1::text[])",
-                    [.texts(keys)]
-                ).rows
-                let known = Set(rows.map { $0.text(1) })
-                if let unknown = keys.first(where: { !known.contains($0) }) {
-                    throw LoadError(.configuration, "object \(unknown) is not in the ledger", remedy: "Run `nadi load`")
-                }
-                return rows.map { $0.integer(0) }
-            }
-        case .mapping(let name):
-            guard loader.formats.contains(name) else {
-                throw LoadError(.configuration, "the configuration has no mapping \(name)", remedy: "See `mappings`")
-            }
-            objects = try await loader.side.run { connection in
-                try connection.query(
-                    """
-                    SELECT DISTINCT s.object_id FROM nadi_store.segment AS s JOIN nadi_store.writer AS w USING (writer_id)
-                    WHERE w.format = $1 AND s.state = 'loaded' ORDER BY 1
-                    """, [.text(name)]
-                ).rows.map { $0.integer(0) }
-            }
+    private func finishedHour(_ name: String) async throws -> Int64? {
+        try await loader.side.runWithRetries { connection in
+            try connection.query(
+                "SELECT value FROM nadi_store.loader_state WHERE name = $1", [.text(name)]
+            ).first.flatMap { Int64($0.text(0)) }
         }
-        return try await hours(of: objects)
     }
 
-    private func hours(of objects: [Int64]) async throws -> ([Int64], [Int64: Set<HourSources.Segment>]) {
-        let (segments, old) = try await loader.side.run { connection in
-            (
-                try HourSources.segments(objects: objects, connection),
-                try connection.query(
-                    """
-                    SELECT DISTINCT h.hour FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s
-                    USING (segment_id) WHERE s.object_id = ANY ($1::bigint[])
-                    """, [.integers(objects)]
-                ).rows.map { $0.time(0) }
-            )
-        }
-        var hours = Set(old)
-        var extra: [Int64: Set<HourSources.Segment>] = [:]
-        try await HourSources.read(segments, store: loader.store) { reader, _, places, segments in
-            let part = try loader.aggregate(reader, places, [])
-            for (result, segment) in zip(part.segments, segments) {
-                for key in result.hours.keys {
-                    hours.insert(key.hour_s * 1000)
-                    extra[key.hour_s * 1000, default: []].insert(segment)
-                }
-            }
-        }
-        return (hours.sorted(), extra)
+    /// What the remembered hour stands under: a hash of all that decides what is derived.
+    private func stateName(_ scope: Scope) -> String {
+        let caps = loader.settings.caps
+        var parts = [scope.text]
+        parts += loader.mappingHashes.sorted { $0.key < $1.key }.map { "mapping \($0.key) \($0.value)" }
+        parts += loader.settings.sliceTags.map { "slice \($0)" }
+        parts.append(
+            "caps \(caps.models) \(caps.seriesPerModel) \(caps.featuresPerModel) \(caps.categoriesPerFeature) "
+                + "\(caps.sliceValues)")
+        return "rebuild " + hex(SHA256.hash(Array(parts.joined(separator: "\n").utf8)))
     }
 
     private func rebuild(_ hour: Int64, extra: Set<HourSources.Segment>) async throws {
         for _ in 0..<20 {
-            let had = try await loader.side.run { try HourSources.segments(hour_ms: hour, $0) }
-            let segments = Set(had).union(extra).sorted { $0.id < $1.id }
+            let had = try await loader.side.runWithRetries { try HourSources.segments(hour_ms: hour, $0) }
+            let all = Dictionary((had + extra).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            let segments = all.values.sorted { $0.id < $1.id }
             var aggregates = Aggregates()
             var order: [HourSources.Segment] = []
-            try await HourSources.read(segments, store: loader.store) { reader, _, places, segments in
+            try await HourSources.read(segments, store: loader.store, formats: loader.formats) {
+                reader, _, places, segments in
                 aggregates.merge(try loader.aggregate(reader, places, [hour / 1000]))
                 order += segments
             }
@@ -155,24 +119,11 @@ package struct Rebuild: Sendable {
                 hour_ms: hour, expected: had.map(\.id), aggregates: aggregates, segments: order.map(\.id),
                 retention: loader.retention, caps: loader.settings.caps)
             do {
-                if try await swapWithRetries(swap) { return }
+                if try await loader.database.runWithRetries({ try swap.run($0) }) { return }
             } catch let error as LoadError where error.code == .overtaken {
                 continue
             }
         }
         throw LoadError(.closedHour, "hour \(LoadClock.hourText(hour)) changes faster than it can be rebuilt")
-    }
-
-    private func swapWithRetries(_ swap: HourSwap) async throws -> Bool {
-        var failures = 0
-        while true {
-            do {
-                return try await loader.database.run { try swap.run($0) }
-            } catch let error as DatabaseError where error.isRetryable {
-                failures += 1
-                if failures > 12 { throw error }
-                try await Task.sleep(for: .seconds(Double.random(in: 0.01...min(10, 0.05 * Double(1 << failures)))))
-            }
-        }
     }
 }

@@ -28,17 +28,11 @@ package struct Retention: Sendable {
             try connection.query("SELECT nadi_store.drop_partitions($1, $2::date)", [.text(parent), .text(first)])
         }
         let firstLabelDay = LoadClock.dayText(LoadClock.day(now_ms) - settings.labelDays * LoadClock.day_ms)
-        try connection.query(
-            """
-            WITH gone AS (
-                DELETE FROM nadi_store.outcome WHERE arrival_day < $1::date
-                RETURNING arrival_day, event_type, model_id
-            ), counted AS (
-                SELECT arrival_day, event_type, model_id, count(*) AS n FROM gone GROUP BY 1, 2, 3
-            )
-            UPDATE nadi_store.outcome_arrival AS a SET aged_out = a.aged_out + c.n
-            FROM counted AS c
-            WHERE a.arrival_day = c.arrival_day AND a.event_type = c.event_type AND a.model_id = c.model_id
-            """, [.text(firstLabelDay)])
+        try connection.transaction {
+            let models = try connection.query("SELECT model_id FROM nadi_store.model").rows.map { $0.integer(0) }
+            try HourLocks.takeOutcomes(models: models, connection)
+            try connection.query(
+                "SELECT nadi_store.age_out_outcomes($1::date, $2)", [.text(firstLabelDay), .time(now_ms)])
+        }
     }
 }

@@ -12,7 +12,8 @@ struct RebuildCommand: AsyncParsableCommand {
         abstract: "Derives hours again from the bucket and swaps them in, one at a time.",
         discussion: """
             For a changed mapping, changed slices, or rows that were altered. Loading goes on meanwhile. An interrupted \
-            rebuild with the same arguments goes on where it stopped. Hours of which an object is gone are left as they \
+            rebuild with the same arguments, mappings, slices and caps goes on where it stopped. A changed mapping needs \
+            --mapping, which takes all hours that its lines leave and enter; one that yields outcomes cannot be rebuilt. Hours of which an object is gone are left as they \
             are and named; then the exit status is 1.
             """)
 
@@ -29,6 +30,9 @@ struct RebuildCommand: AsyncParsableCommand {
 
     @Option(help: "The name of a mapping: all hours of the objects it was applied to.")
     var mapping: String?
+
+    @Flag(help: "Begin anew where an interrupted rebuild with the same arguments could go on.")
+    var restart = false
 
     func validate() throws {
         let scopes = [from != nil || to != nil, !objects.isEmpty, mapping != nil].count { $0 }
@@ -52,7 +56,8 @@ struct RebuildCommand: AsyncParsableCommand {
                 store: try configuration.store.makeStore(), connectionString: configuration.database,
                 settings: configuration.settings, mappings: mappings,
                 progress: { text in progress.update(text) })
-            outcome = try await Rebuild(loader).run(try scope())
+            outcome = try await Rebuild(loader, notice: { StandardError.write("nadi: \($0)\n") }).run(
+                try scope(), restart: restart)
             progress.finish()
         } catch {
             throw report(error)

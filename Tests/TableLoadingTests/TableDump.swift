@@ -65,11 +65,38 @@ struct TableDump {
             FROM nadi_store.segment AS t JOIN nadi_store.writer AS w USING (writer_id) WHERE t.state = 'loaded'
             """, connection)
         try add(
+            "segment apart",
+            """
+            SELECT w.writer || '-' || t.seq || ' ' || t.state || ' ' || encode(t.raw_sha256, 'hex'), count(*)::text, ARRAY[0]
+            FROM nadi_store.segment AS t JOIN nadi_store.writer AS w USING (writer_id) WHERE t.state <> 'loaded' GROUP BY 1
+            """, connection)
+        try add(
+            "reject_line",
+            """
+            SELECT w.writer || '-' || s.seq || ' ' || t.line, concat_ws('|', t.reason, t.detail, t.excerpt, t.sealed_at),
+                   ARRAY[0]
+            FROM nadi_store.reject_line AS t JOIN nadi_store.segment AS s USING (segment_id)
+            JOIN nadi_store.writer AS w USING (writer_id)
+            """, connection)
+        try add(
+            "writer",
+            """
+            SELECT writer, concat_ws('|', h.host, format, appended, written, dropped_buffer_full, dropped_disk_full,
+                   dropped_io_error, dropped_too_large, dropped_invalid, adopted, end_seq), ARRAY[0]
+            FROM nadi_store.writer AS t JOIN nadi_store.host AS h USING (host_id)
+            """, connection)
+        try add(
+            "hour_edge_set",
+            """
+            SELECT m.model_name || ' ' || t.hour, t.edge_set_id::text, ARRAY[0]
+            FROM nadi_store.hour_edge_set AS t JOIN nadi_store.model AS m USING (model_id)
+            """, connection)
+        try add(
             "outcome",
             """
             SELECT concat_ws('/', m.model_name, event_type, name, prediction_id),
                    concat_ws('|', revision, event_time, event_id, label_text, label_number, value, score,
-                             prediction_hour, arrival_day), ARRAY[0]
+                             prediction_hour, joined_hour, arrival_day), ARRAY[0]
             FROM nadi_store.outcome AS t JOIN nadi_store.model AS m USING (model_id)
             """, connection)
         try add(
@@ -105,6 +132,13 @@ struct TableDump {
                     FROM nadi_store.\(table) AS t
                     """, connection)
             }
+        }
+    }
+
+    /// The sum of `labelled` over the rows of outcome_hour.
+    var labelled: Int64 {
+        exact.filter { $0.key.hasPrefix("outcome_hour") }.reduce(0) {
+            $0 + (Int64($1.value.prefix { $0 != "|" }) ?? 0)
         }
     }
 
