@@ -84,7 +84,9 @@ struct HourSwap {
             """, [.time(hour_ms)])
     }
 
-    /// Lines per type of the hour, and what was rejected, as they are now. Which mapping was applied is recorded once all
+    /// Lines per type of the hour, and what was rejected, as they are now.
+    ///
+    /// Which mapping was applied is recorded once all
     /// hours are swapped.
     private func replaceLedger(_ connection: Connection) throws {
         try connection.query(

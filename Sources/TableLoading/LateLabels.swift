@@ -1,5 +1,7 @@
-/// Labels that come too late to be joined: for an hour more than `label_days` before their arrival, or for one whose labels
-/// have aged out since. They are counted under their day of arrival and have no row.
+/// Labels that come too late to be joined.
+///
+/// For an hour more than `label_days` before their arrival, or for one whose labels have aged out since. They are counted
+/// under their day of arrival and have no row.
 ///
 /// An hour is joined anew from all its labels' rows. Once these have aged out, its numbers are final: one late label must
 /// never replace them.

@@ -91,7 +91,9 @@ struct OutcomeSweep: Sendable {
         ).rows.map { $0.time(0) }
     }
 
-    /// The hour of these labels is known now; the next pass joins it. Those that came too late for it are counted as such.
+    /// The hour of these labels is known now; the next pass joins it.
+    ///
+    /// Those that came too late for it are counted as such.
     private func record(_ outcomes: [JoinedOutcome], _ hour: Int64) async throws {
         let labelDays = loader.settings.retention.labelDays
         try await loader.database.run { connection in

@@ -105,7 +105,9 @@ struct RebuildPlan: Sendable {
         }
     }
 
-    /// Adds all hours that objects had and have now. Of those that cannot be read only the former are known: they will be
+    /// Adds all hours that objects had and have now.
+    ///
+    /// Of those that cannot be read only the former are known: they will be
     /// left as they are, by name.
     private mutating func add(_ ids: [Int64], _ loader: Loader) async throws {
         let (segments, old, withOutcomes) = try await loader.side.run { connection in
