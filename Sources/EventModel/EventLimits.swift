@@ -23,6 +23,15 @@ package enum EventLimits {
     /// Longest normalised host name in bytes.
     package static let hostBytes = 64
 
-    /// Longest service name in bytes.
-    package static let serviceBytes = 256
+    /// Longest name or id in bytes, the service's too.
+    package static let nameBytes = 256
+
+    /// Longest explanation in bytes; clients cut longer ones.
+    package static let explanationBytes = 2048
+
+    /// Counts and sizes are below this (2^53), so that any JSON reader keeps them whole.
+    package static let countLimit = 1 << 53
+
+    /// How far beside 0 to 1 a probability may lie: rounding errors of a model's last layer.
+    package static let probabilitySlack = 1e-6
 }

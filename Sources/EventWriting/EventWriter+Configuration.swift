@@ -54,16 +54,16 @@ extension EventWriter {
             package var identity: UUIDv7?
             /// The process id in records.
             package var pid: Int?
+            /// A segment's `fsync`, to let it fail.
+            package var synchronise: (@Sendable (Int32) -> Int32)?
 
             package init() {}
         }
 
         func check() throws(EventWriterError) {
-            guard (1...EventLimits.serviceBytes).contains(service.utf8.count) else {
-                throw EventWriterError(setting: "service", "must have 1 to \(EventLimits.serviceBytes) bytes")
-            }
-            if let environment, !(1...EventLimits.serviceBytes).contains(environment.utf8.count) {
-                throw EventWriterError(setting: "environment", "must have 1 to \(EventLimits.serviceBytes) bytes")
+            for (setting, name) in [("service", service), ("environment", environment ?? "none")]
+            where !(1...EventLimits.nameBytes).contains(name.utf8.count) || name.utf8.contains(0) {
+                throw EventWriterError(setting: setting, "must have 1 to \(EventLimits.nameBytes) bytes and no NUL")
             }
             guard (64 << 10...1 << 30).contains(buffer_bytes) else {
                 throw EventWriterError(setting: "buffer_bytes", "must be 64 KiB to 1 GiB")

@@ -43,7 +43,8 @@ struct EncodingTests {
         event.batch_index = 0
         event.entity_id_hash = "abc"
         event.context = EventContext(
-            time_ms: 1_795_428_930_123, id: "e-1", request_id: "r-1", trace_id: "t", span_id: "s",
+            time_ms: 1_795_428_930_123, id: "e-1", request_id: "r-1", trace_id: String(repeating: "a1", count: 16),
+            span_id: String(repeating: "b2", count: 8),
             tags: ["region": "eu"], extra: ["note": "x"])
         let found = try lines { $0.append(event) }
         let pid = try #require(try value(found.lines[0])["source"]?.string?.split(separator: "-").last)
@@ -57,7 +58,8 @@ struct EncodingTests {
                     + #""latency_seconds":0.0031,"queue_seconds":0.001,"preprocess_seconds":0.002,"#
                     + #""inference_seconds":0.003,"postprocess_seconds":0.004,"status":"error","error_type":"timeout","#
                     + #""http_status_code":504,"route":"/predict","batch_size":2,"batch_index":0,"entity_id_hash":"abc","#
-                    + #""request_id":"r-1","trace_id":"t","span_id":"s","tags":{"region":"eu"},"extra":{"note":"x"}}"#
+                    + #""request_id":"r-1","trace_id":"a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1","#
+                    + #""span_id":"b2b2b2b2b2b2b2b2","tags":{"region":"eu"},"extra":{"note":"x"}}"#
             ])
     }
 

@@ -269,6 +269,50 @@ struct SegmentMachineTests {
         #expect(world.lastRecord?.counts.written ?? 0 > 0)
     }
 
+    @Test func bytesInDoubtAreNeverSealedAndReadBack() throws {
+        var world = try World()
+        world.waiting = 4
+        world.isClosing = true
+        world.faults = [("seal", .inDoubt)]
+        var keeps: [Int] = []
+        for _ in 0..<8 {
+            if case .becomeNew(let keep) = world.step() { keeps.append(keep) }
+        }
+        #expect(keeps == [400])
+        #expect(world.log.filter { $0 == "seal" }.count == 1)
+        #expect(world.machine.name.text == World.names[1])
+    }
+
+    @Test func newWritersOfADiskThatNeverSynchronisesComeMoreAndMoreSeldom() throws {
+        var world = try World()
+        world.faults = Array(repeating: ("seal", .inDoubt), count: 9)
+        var pauses: [Int64] = []
+        for _ in 0..<9 {
+            world.waiting = 10
+            while true {
+                let action = world.step()
+                if case .becomeNew = action { break }
+                if case .rest(let until_ms) = action { world.steady_ms = until_ms ?? world.steady_ms + 1000 }
+            }
+            var pause: Int64 = 0
+            if case .rest(let until_ms?) = world.step() { pause = until_ms - world.steady_ms }
+            pauses.append(pause)
+        }
+        #expect(pauses == [0, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000])
+        // A good seal ends it.
+        world.waiting = 10
+        for _ in 0..<30 {
+            if case .rest(let until_ms) = world.step() { world.steady_ms = until_ms ?? world.steady_ms + 1000 }
+        }
+        #expect(!world.sealed.isEmpty)
+        world.faults = [("seal", .inDoubt)]
+        world.waiting = 10
+        for _ in 0..<30 {
+            if case .becomeNew = world.step() { break }
+        }
+        if case .rest = world.step() { Issue.record("the first failure after a good seal waits") }
+    }
+
     @Test func whatMustBeReadBackEndsBeforeTheWriterLine() throws {
         var world = try World()
         world.waiting = 4
@@ -288,7 +332,7 @@ struct SegmentMachineTests {
             for _ in 0..<60 {
                 world.steady_ms += Int64.random(in: 0...3000, using: &random)
                 world.waiting += Int.random(in: 0...6, using: &random)
-                switch Int.random(in: 0..<8, using: &random) {
+                switch Int.random(in: 0..<9, using: &random) {
                 case 0: world.faults.append(("openSegment", .failed(ENOSPC)))
                 case 1 where world.waiting > 1:
                     world.faults.append(("write", .wrote(.init(bytes: 150, lines: 1, endsLine: false, code: ENOSPC))))
@@ -296,6 +340,7 @@ struct SegmentMachineTests {
                 case 3: world.faults.append(("seal", .failed(EACCES)))
                 case 4: world.faults.append(("record", .failed(EIO)))
                 case 5: world.faults.append(("seal", .gone))
+                case 6: world.faults.append(("seal", .inDoubt))
                 default: break
                 }
                 // A fault of a write needs the lines that it claims to have written.
@@ -310,7 +355,7 @@ struct SegmentMachineTests {
             world.faults = []
             world.isClosing = true
             for _ in 0..<5 {
-                world.steady_ms += 2000
+                world.steady_ms += 61_000
                 try world.settle()
             }
             #expect(world.machine.phase == .ended && world.waiting == 0)

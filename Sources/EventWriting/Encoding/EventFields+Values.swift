@@ -15,23 +15,66 @@ extension EventFields {
         required(key, name: name)
     }
 
-    /// A text of any length; left out where it is nil.
-    @inline(__always)
-    mutating func optional(_ key: StaticString, text: String?) {
-        guard let text else { return }
+    /// A free text, cut to 2048 bytes at a character's end.
+    mutating func optional(_ key: StaticString, explanation: String?) {
+        guard var text = explanation else { return }
+        if text.utf8.contains(0) {
+            text = String(String.UnicodeScalarView(text.unicodeScalars.map { $0 == "\0" ? "\u{FFFD}" : $0 }))
+        }
+        if text.utf8.count > EventLimits.explanationBytes {
+            var end = text.utf8.index(text.startIndex, offsetBy: EventLimits.explanationBytes)
+            while text.utf8[end] & 0xC0 == 0x80 { end = text.utf8.index(before: end) }
+            text = String(decoding: text.utf8[..<end], as: UTF8.self)
+        }
         line.append(key)
         line.append(quoted: text)
     }
 
+    /// One of a few words; any other makes the event invalid.
+    mutating func optional(_ key: StaticString, _ word: String?, oneOf words: [String]) {
+        guard let word else { return }
+        if !words.contains(word) { line.isInvalid = true }
+        required(key, name: word)
+    }
+
+    /// An id of so many lower-case hexadecimal digits.
+    mutating func optional(_ key: StaticString, hex: String?, digits: Int) {
+        guard let hex else { return }
+        let isHex = hex.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+        if hex.utf8.count != digits || !isHex { line.isInvalid = true }
+        required(key, name: hex)
+    }
+
+    /// A probability: 0 to 1, rounding errors forgiven.
     @inline(__always)
-    mutating func optional(_ key: StaticString, _ value: Double?) {
+    mutating func optional(_ key: StaticString, probability: Double?) {
+        guard let probability else { return }
+        line.append(key)
+        line.append(probability: probability)
+    }
+
+    /// A duration, size or ratio: a number of at least 0.
+    @inline(__always)
+    mutating func optional(_ key: StaticString, atLeastZero value: Double?) {
         guard let value else { return }
+        if value < 0 && value.isFinite { line.isInvalid = true }
         line.append(key)
         line.append(value)
     }
 
+    /// A whole number from 0 to 2^53 - 1, or in another range.
     @inline(__always)
-    mutating func optional(_ key: StaticString, _ value: Int?) {
+    mutating func optional(
+        _ key: StaticString, count: Int?, in range: Range<Int> = 0..<EventLimits.countLimit
+    ) {
+        guard let count else { return }
+        if !range.contains(count) { line.isInvalid = true }
+        line.append(key)
+        line.append(count)
+    }
+
+    @inline(__always)
+    mutating func optional(_ key: StaticString, _ value: Double?) {
         guard let value else { return }
         line.append(key)
         line.append(value)

@@ -89,11 +89,12 @@ public struct NamedFields: ~Copyable {
     /// One that is not finite becomes `null`, which counts as missing.
     public mutating func add(_ name: String, _ value: Double) {
         key(name, fits: kind != .tags)
-        event.line.append(value)
+        if kind == .scores { event.line.append(probability: value) } else { event.line.append(value) }
     }
 
     /// Adds an integer.
     public mutating func add(_ name: String, _ value: Int) {
+        if kind == .scores { return add(name, Double(value)) }
         key(name, fits: kind != .tags)
         event.line.append(value)
     }
@@ -110,9 +111,10 @@ public struct NamedFields: ~Copyable {
         event.line.append(value)
     }
 
-    /// Says that the value is missing.
+    /// Says that the value is missing; a missing tag is left out.
     public mutating func addMissing(_ name: String) {
-        key(name, fits: kind != .tags)
+        if kind == .tags { return }
+        key(name, fits: true)
         event.line.append("null")
     }
 

@@ -100,6 +100,15 @@ struct LineEncoder: ~Copyable {
         count += DoubleText.write(value, to: base + count)
     }
 
+    /// Appends a probability: rounding errors of up to 1e-6 beside 0 to 1 are forgiven, any other number beside marks
+    /// the line invalid.
+    mutating func append(probability value: Double) {
+        if _fastPath(value >= 0 && value <= 1) || !value.isFinite { return append(value) }
+        let slack = EventLimits.probabilitySlack
+        if !(-slack...1 + slack).contains(value) { isInvalid = true }
+        append(value < 0 ? 0.0 : 1.0)
+    }
+
     mutating func append(_ value: Bool) {
         append(value ? "true" : "false")
     }
@@ -110,7 +119,9 @@ struct LineEncoder: ~Copyable {
         count += 36
     }
 
+    /// Appends a time; one that four digits of the year cannot say marks the line invalid.
     mutating func append(time_ms: Int64) {
+        if !Timestamp.range.contains(time_ms) { isInvalid = true }
         guard reserve(Timestamp.textBytes) else { return }
         Timestamp.write(time_ms, to: base + count)
         count += Timestamp.textBytes
@@ -134,8 +145,15 @@ struct LineEncoder: ~Copyable {
     @inline(__always)
     mutating func append(name: String) {
         let length = name.utf8.count
-        if length == 0 || length > 256 { isInvalid = true }
+        if length == 0 || length > EventLimits.nameBytes / 3 { checkLength(name) }
         append(quoted: name)
+    }
+
+    /// A NUL becomes three bytes, so only short names need no counting.
+    @inline(never)
+    private mutating func checkLength(_ name: String) {
+        let length = name.utf8.reduce(0) { $0 + ($1 == 0 ? 3 : 1) }
+        if !(1...EventLimits.nameBytes).contains(length) { isInvalid = true }
     }
 
     /// Appends a name after an opening quote that stands already.

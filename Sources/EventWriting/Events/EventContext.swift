@@ -6,9 +6,9 @@ public struct EventContext: Sendable {
     public var id: String?
     /// The request that it belongs to.
     public var request_id: String?
-    /// W3C trace id, 32 hexadecimal digits.
+    /// W3C trace id, 32 lower-case hexadecimal digits.
     public var trace_id: String?
-    /// W3C span id, 16 hexadecimal digits.
+    /// W3C span id, 16 lower-case hexadecimal digits.
     public var span_id: String?
     /// Slice dimensions of low cardinality: at most 8, values are texts.
     public var tags: NamedValues = NamedValues()
@@ -31,8 +31,8 @@ public struct EventContext: Sendable {
 
     borrowing func write(to event: inout EventFields) {
         event.optional(",\"request_id\":", name: request_id)
-        event.optional(",\"trace_id\":", name: trace_id)
-        event.optional(",\"span_id\":", name: span_id)
+        event.optional(",\"trace_id\":", hex: trace_id, digits: 32)
+        event.optional(",\"span_id\":", hex: span_id, digits: 16)
         event.tags(tags)
         event.extra(extra)
     }

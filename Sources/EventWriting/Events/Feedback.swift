@@ -12,7 +12,7 @@ public struct Feedback: Sendable {
     public var score: Double?
     /// For example `up` or `down`.
     public var label: String?
-    /// In the annotator's words, at most 2048 bytes.
+    /// In the annotator's words, cut to 2048 bytes.
     public var explanation: String?
     /// `HUMAN`, `LLM` or `CODE`.
     public var annotator_kind: String?
@@ -48,20 +48,21 @@ public struct Feedback: Sendable {
         return event
     }
 
+    private static let annotatorKinds = ["HUMAN", "LLM", "CODE"]
+
     borrowing func write(to event: inout EventFields) {
         let scored = score.map { $0.isFinite } ?? false
-        let explained = explanation.map { $0.utf8.count <= 2048 }
-        if !scored && label == nil && explanation == nil || explained == false { event.line.isInvalid = true }
+        if !scored && label == nil && explanation == nil { event.line.isInvalid = true }
         event.required(",\"prediction_id\":", name: prediction_id)
         event.required(",\"model_name\":", name: model)
         event.required(",\"name\":", name: name)
         event.optional(",\"score\":", score)
         event.optional(",\"label\":", name: label)
-        event.optional(",\"explanation\":", text: explanation)
-        event.optional(",\"annotator_kind\":", name: annotator_kind)
+        event.optional(",\"explanation\":", explanation: explanation)
+        event.optional(",\"annotator_kind\":", annotator_kind, oneOf: Self.annotatorKinds)
         event.optional(",\"annotator_id_hash\":", name: annotator_id_hash)
         event.optional(",\"prediction_time\":", time_ms: prediction_time_ms)
-        event.optional(",\"revision\":", revision)
+        event.optional(",\"revision\":", count: revision)
         context.write(to: &event)
     }
 }

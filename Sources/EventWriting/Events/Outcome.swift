@@ -50,8 +50,10 @@ public struct Outcome: Sendable {
         return event
     }
 
+    private static let labelSources = ["human", "system", "user", "delayed_join"]
+
     borrowing func write(to event: inout EventFields) {
-        if !hasContent { event.line.isInvalid = true }
+        if !hasContent || !hasGoodCurrency { event.line.isInvalid = true }
         event.required(",\"prediction_id\":", name: prediction_id)
         event.required(",\"model_name\":", name: model)
         event.optional(",\"name\":", name: name)
@@ -60,10 +62,16 @@ public struct Outcome: Sendable {
         event.optional(",\"value_currency\":", name: value_currency)
         event.optional(",\"prediction_time\":", time_ms: prediction_time_ms)
         event.optional(",\"label_time\":", time_ms: label_time_ms)
-        event.optional(",\"label_source\":", name: label_source)
+        event.optional(",\"label_source\":", label_source, oneOf: Self.labelSources)
         event.optional(",\"weight\":", weight)
-        event.optional(",\"revision\":", revision)
+        event.optional(",\"revision\":", count: revision)
         context.write(to: &event)
+    }
+
+    /// Whether the currency, where there is one, is three capitals.
+    private var hasGoodCurrency: Bool {
+        guard let value_currency else { return true }
+        return value_currency.utf8.count == 3 && value_currency.utf8.allSatisfy { (0x41...0x5A).contains($0) }
     }
 
     /// Whether there is a label or a value that will not become `null`.

@@ -1,3 +1,5 @@
+import EventModel
+
 /// What a process used over the last ``interval_seconds``.
 public struct ResourceUsage: Sendable {
     /// One graphics processor's share.
@@ -71,15 +73,15 @@ public struct ResourceUsage: Sendable {
         if !(interval_seconds > 0 && interval_seconds.isFinite) || gpus.count > 64 { event.line.isInvalid = true }
         event.optional(",\"interval_seconds\":", interval_seconds)
         event.optional(",\"model_name\":", name: model)
-        event.optional(",\"cpu_utilization_ratio\":", cpu_utilization_ratio)
-        event.optional(",\"cpu_seconds\":", cpu_seconds)
-        event.optional(",\"memory_rss_bytes\":", memory_rss_bytes)
-        event.optional(",\"memory_limit_bytes\":", memory_limit_bytes)
-        event.optional(",\"open_fds\":", open_fds)
-        event.optional(",\"threads\":", threads)
-        event.optional(",\"inflight_requests\":", inflight_requests)
-        event.optional(",\"queue_depth\":", queue_depth)
-        event.optional(",\"disk_free_bytes\":", disk_free_bytes)
+        event.optional(",\"cpu_utilization_ratio\":", atLeastZero: cpu_utilization_ratio)
+        event.optional(",\"cpu_seconds\":", atLeastZero: cpu_seconds)
+        event.optional(",\"memory_rss_bytes\":", count: memory_rss_bytes)
+        event.optional(",\"memory_limit_bytes\":", count: memory_limit_bytes)
+        event.optional(",\"open_fds\":", count: open_fds)
+        event.optional(",\"threads\":", count: threads)
+        event.optional(",\"inflight_requests\":", count: inflight_requests)
+        event.optional(",\"queue_depth\":", count: queue_depth)
+        event.optional(",\"disk_free_bytes\":", count: disk_free_bytes)
         if !gpus.isEmpty { writeGPUs(to: &event) }
         context.write(to: &event)
     }
@@ -88,12 +90,13 @@ public struct ResourceUsage: Sendable {
         event.line.append(",\"gpus\":[")
         for (place, gpu) in gpus.enumerated() {
             event.line.append(place == 0 ? "{\"index\":" : ",{\"index\":")
+            if !(0..<EventLimits.countLimit).contains(gpu.index) { event.line.isInvalid = true }
             event.line.append(gpu.index)
-            event.optional(",\"utilization_ratio\":", gpu.utilization_ratio)
-            event.optional(",\"memory_used_bytes\":", gpu.memory_used_bytes)
-            event.optional(",\"memory_limit_bytes\":", gpu.memory_limit_bytes)
+            event.optional(",\"utilization_ratio\":", atLeastZero: gpu.utilization_ratio)
+            event.optional(",\"memory_used_bytes\":", count: gpu.memory_used_bytes)
+            event.optional(",\"memory_limit_bytes\":", count: gpu.memory_limit_bytes)
             event.optional(",\"temperature_celsius\":", gpu.temperature_celsius)
-            event.optional(",\"power_watts\":", gpu.power_watts)
+            event.optional(",\"power_watts\":", atLeastZero: gpu.power_watts)
             event.line.append("}")
         }
         event.line.append("]")

@@ -2,9 +2,15 @@ import Glibc
 
 /// The files that a writer holds open.
 ///
-/// A forked child must find them, so they are opened, noted and closed under a lock that a fork waits for.
+/// A forked child must find them, so they are opened, noted and closed under a lock that a fork waits for, for a second:
+/// a disk that hangs in one of these calls must not hang the service that forks. (What is being opened while a fork
+/// happens is not in the child: the kernel installs a descriptor when `open` returns.)
 final class Descriptors: @unchecked Sendable {
     private let guardian = Lock()
+    /// A fork holds the guardian.
+    private var isHeldForFork = false
+    /// Longest time that a fork waits, in milliseconds.
+    static let forkWait_ms = 1000
     /// The lock file; -1 where there is none.
     private(set) var lockFile: Int32 = -1
     /// The open segment; -1 where there is none.
@@ -30,21 +36,26 @@ final class Descriptors: @unchecked Sendable {
 
     func closeLockFile() {
         guardian.lock()
-        if lockFile >= 0 { close(lockFile) }
+        let file = lockFile
         lockFile = -1
+        if file >= 0 { close(file) }
         guardian.unlock()
     }
 
     func closeSegment() {
         guardian.lock()
-        if segment >= 0 { close(segment) }
+        let file = segment
         segment = -1
+        if file >= 0 { close(file) }
         guardian.unlock()
     }
 
-    func beforeFork() { guardian.lock() }
+    func beforeFork() { isHeldForFork = guardian.lock(atMost_ms: Self.forkWait_ms) }
 
-    func afterForkInParent() { guardian.unlock() }
+    func afterForkInParent() {
+        if isHeldForFork { guardian.unlock() }
+        isHeldForFork = false
+    }
 
     /// Closes this process's copies.
     ///
@@ -54,6 +65,7 @@ final class Descriptors: @unchecked Sendable {
         if segment >= 0 { close(segment) }
         lockFile = -1
         segment = -1
+        isHeldForFork = false
         guardian.reinitialise()
     }
 }

@@ -7,9 +7,16 @@ import Glibc
 struct SegmentFiles {
     let directory: String
     let descriptors: Descriptors
+    /// `fsync` of a segment; another in tests.
+    var synchronise: @Sendable (Int32) -> Int32 = { fsync($0) }
 
     /// What ``SegmentMachine/Result`` calls `gone`, as a code of its own.
     static let gone: Int32 = -1
+    /// What ``SegmentMachine/Result`` calls `inDoubt`, as a code of its own.
+    static let inDoubt: Int32 = -2
+
+    /// Set after each creation: the shipper's group must read, whatever the umask.
+    private static let mode: mode_t = 0o640
 
     private func path(_ name: String) -> String { directory + "/" + name }
 
@@ -21,8 +28,9 @@ struct SegmentFiles {
     func createLock(_ name: WriterName, _ record: LockRecord) -> Int32 {
         let path = path(name.lockFileName)
         let code = descriptors.openLockFile {
-            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0o640) }
+            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, Self.mode) }
             if file < 0 { return -errno }
+            fchmod(file, Self.mode)
             if retrying({ flock(file, LOCK_EX | LOCK_NB) }) != 0 {
                 let code = errno
                 close(file)
@@ -75,8 +83,10 @@ struct SegmentFiles {
         if taken != 0 { return taken }
         let path = path(name.fileName)
         let code = descriptors.openSegment {
-            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_APPEND | O_CLOEXEC, 0o640) }
-            return file < 0 ? -errno : file
+            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_APPEND | O_CLOEXEC, Self.mode) }
+            if file < 0 { return -errno }
+            fchmod(file, Self.mode)
+            return file
         }
         return code == -EEXIST ? Self.gone : -code
     }
@@ -109,26 +119,27 @@ struct SegmentFiles {
 
     /// Synchronises and renames the segment.
     ///
-    /// A failed `fsync` is reported after the rename: the kernel reports it only once, and a file that stays would help
-    /// nobody.
+    /// After a failed `fsync` the file keeps its name and the code is ``inDoubt``: its bytes may be gone, and since the
+    /// kernel reports that only once, a later `fsync` would not tell. The warning is the error then; else it is that of
+    /// the directory's `fsync`, after the rename.
     func seal(_ name: SegmentName, as target: SegmentName) -> (code: Int32, warning: Int32) {
-        var warning: Int32 = fsync(descriptors.segment) == 0 ? 0 : errno
+        if synchronise(descriptors.segment) != 0 { return (Self.inDoubt, errno) }
         let ours = check(name)
-        if ours != 0 { return (ours, warning) }
+        if ours != 0 { return (ours, 0) }
         let free = numberIsFree(name)
-        if free != 0 { return (free, warning) }
+        if free != 0 { return (free, 0) }
         if rename(path(name.fileName), path(target.fileName)) != 0 {
-            return (errno == ENOENT ? Self.gone : errno, warning)
+            return (errno == ENOENT ? Self.gone : errno, 0)
         }
         descriptors.closeSegment()
-        let synced = syncDirectory()
-        if warning == 0 { warning = synced }
-        return (0, warning)
+        return (0, syncDirectory())
     }
 
     /// The first bytes of the open segment, up to the end of a line.
     ///
-    /// Works also when the file has no name any more.
+    /// Works also when the file has no name any more. After a failed `fsync` the kernel still has the pages, marked
+    /// clean; only where it has evicted them since would older bytes be read. That is accepted: to hold every event of
+    /// a segment in memory for it would cost a service 16 MiB.
     func readBack(_ count: Int) -> [UInt8] {
         guard count > 0, descriptors.segment >= 0 else { return [] }
         var bytes = [UInt8](repeating: 0, count: count)

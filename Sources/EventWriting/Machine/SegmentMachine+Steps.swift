@@ -26,7 +26,7 @@ extension SegmentMachine {
         case removeLock(WriterName)
         /// Forget the lines that wait.
         case dropWaiting
-        /// The files were taken away: read back the segment's first `keep` bytes as waiting lines, close both files and
+        /// The files were taken away, or are in doubt: read back the segment's first `keep` bytes as waiting lines, close both files and
         /// make a new name.
         case becomeNew(keep: Int)
         /// Nothing to do before that time on the steady clock, or before something happens.
@@ -56,6 +56,8 @@ extension SegmentMachine {
         case wrote(Write)
         /// A file of ours is gone, was replaced, or its number is taken.
         case gone
+        /// The segment's `fsync` failed: its bytes may be gone, and a second `fsync` would not tell.
+        case inDoubt
         case dropped(lines: Int)
         case renamed(WriterName)
     }

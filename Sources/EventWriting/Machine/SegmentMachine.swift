@@ -25,6 +25,8 @@ struct SegmentMachine {
         var record_ms: Int64 = 1000
         /// Pause after a failed operation.
         var retry_ms: Int64 = 1000
+        /// Longest pause before a new writer where `fsync` keeps failing: each leaves a copy in the spool.
+        var doubt_ms: Int64 = 60_000
     }
 
     /// Where the writer stands.
@@ -72,6 +74,10 @@ struct SegmentMachine {
     private var retrySeal_ms: Int64 = .min
     private var dropReason: Int32?
     private var isLost = false
+    /// The files are given up because a `fsync` failed.
+    private(set) var isInDoubt = false
+    /// Failures of `fsync` since the last good seal, over this writer and those before it.
+    private var doubts = 0
 
     init(name: WriterName, started_ms: Int64, settings: Settings) {
         self.name = name
@@ -174,6 +180,11 @@ struct SegmentMachine {
 extension SegmentMachine {
     /// Takes the result of the action that ``next(_:hasLines:isClosing:)`` named.
     mutating func apply(_ result: Result, of action: Action, _ now: Now) {
+        if result == .inDoubt {
+            isLost = true
+            isInDoubt = true
+            return
+        }
         if case .gone = result {
             // Once all is sealed there is nothing left to save.
             if case .leaving = phase { phase = .ended } else { isLost = true }
@@ -244,6 +255,7 @@ extension SegmentMachine {
             return
         }
         seq += 1
+        doubts = 0
         segment = Segment()
         mustRecord = true
         phase = target.isEnd ? .leaving(recorded: false) : .between
@@ -272,7 +284,14 @@ extension SegmentMachine {
             io_error: counts.dropped.io_error - recorded.dropped.io_error,
             too_large: counts.dropped.too_large - recorded.dropped.too_large,
             invalid: counts.dropped.invalid - recorded.dropped.invalid)
+        let doubts = isInDoubt ? doubts + 1 : doubts
+        let mustWait = isInDoubt && doubts > 1
         self = SegmentMachine(name: name, started_ms: now.wall_ms, settings: settings)
+        self.doubts = doubts
+        if mustWait {
+            let pause_ms = settings.retry_ms << Int64(min(doubts - 2, 16))
+            retryOpen_ms = now.steady_ms + min(pause_ms, settings.doubt_ms)
+        }
         drop(untold)
     }
 

@@ -19,6 +19,19 @@ final class Lock: @unchecked Sendable {
     @inline(__always)
     func lock() { pthread_mutex_lock(handle) }
 
+    /// Locks it unless somebody else holds it for so long, in milliseconds.
+    ///
+    /// Returns whether it is locked.
+    func lock(atMost_ms: Int) -> Bool {
+        // pthread_mutex_timedlock counts by the system's clock.
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let nanoseconds = time.tv_nsec + atMost_ms % 1000 * 1_000_000
+        time.tv_sec += atMost_ms / 1000 + nanoseconds / 1_000_000_000
+        time.tv_nsec = nanoseconds % 1_000_000_000
+        return pthread_mutex_timedlock(handle, &time) == 0
+    }
+
     @inline(__always)
     func unlock() { pthread_mutex_unlock(handle) }
 

@@ -223,7 +223,9 @@ extension WriterCore {
     /// The fields between `time` and the event's own.
     private static func commonFields(_ configuration: EventWriter.Configuration, host: String, pid: Int) -> [UInt8] {
         var text = JSONText()
-        text.field("source", "\(configuration.service.prefix(150))/\(host)-\(pid)")
+        // A name has at most 256 bytes; what tells processes apart stands at the end.
+        let source = "\(configuration.service)/\(host)-\(pid)".utf8.suffix(EventLimits.nameBytes)
+        text.field("source", String(decoding: source.drop { $0 & 0xC0 == 0x80 }, as: UTF8.self))
         text.field("service", configuration.service)
         if let environment = configuration.environment { text.field("environment", environment) }
         // Without the opening brace; a comma leads instead.
@@ -268,9 +270,9 @@ extension WriterCore {
             host: host, service: configuration.service, pid: configuration.testing.pid ?? Int(getpid()),
             replay: configuration.replay, keepsWhenFull: configuration.pressure == .block,
             sealBytes: configuration.seal_bytes, sealAge_ms: Int64(configuration.seal_age_seconds * 1000))
-        return WriterShell(
-            name: WriterName(host: host, id: id), settings: settings,
-            files: SegmentFiles(directory: configuration.directory, descriptors: descriptors), clock: clock)
+        var files = SegmentFiles(directory: configuration.directory, descriptors: descriptors)
+        if let synchronise = configuration.testing.synchronise { files.synchronise = synchronise }
+        return WriterShell(name: WriterName(host: host, id: id), settings: settings, files: files, clock: clock)
     }
 
     private func run() {

@@ -84,6 +84,7 @@ final class WriterShell {
         case .seal(let name, let target):
             let (code, warning) = files.seal(name, as: target)
             note(warning, "synchronise \(name.fileName)")
+            if code == SegmentFiles.inDoubt { return .inDoubt }
             return result(code, "seal \(name.fileName)")
         case .record(let record):
             return result(files.rewriteRecord(record, machine.name), "keep counts in \(record.writer).lock")
@@ -193,7 +194,11 @@ final class WriterShell {
         if !bytes.isEmpty { heldBack.insert(bytes, at: 0) }
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
-        lastFailure = "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
+        if machine.isInDoubt {
+            lastFailure = (lastFailure ?? "") + "; a new writer writes again what was not sealed"
+        } else {
+            lastFailure = "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
+        }
         var random = FastRandom()
         return .renamed(WriterName(host: host, id: UUIDv7(time_ms: clock.wall_ms, using: &random)))
     }
