@@ -113,7 +113,7 @@ BEGIN
         RAISE EXCEPTION 'the range from % to % is not one', coalesce(from_time::text, 'null'), coalesce(to_time::text, 'null')
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass two times, the earlier one first.';
     END IF;
-    IF minutes AND from_time > now() - interval '35 days' AND (
+    IF minutes AND from_time >= coalesce((SELECT at FROM nadi_store.loader_state WHERE name = 'minutes_kept'), now() - interval '35 days') AND (
         bucket < interval '1 hour' OR (bucket IS NULL AND to_time - from_time <= interval '6 hours'
             AND (from_time <> date_bin('1 hour', from_time, origin) OR to_time <> date_bin('1 hour', to_time, origin)))
     ) THEN

@@ -81,6 +81,15 @@ WITH typed AS (
 ), request AS (
     SELECT s.model_id, s.slice_key, r.hour, sum(r.predictions) AS predictions
     FROM nadi_store.request_hour r JOIN nadi_store.series s USING (series_id) GROUP BY 1, 2, 3
+), loads AS (
+    SELECT h.hour, min(o.loaded_at) AS first, max(o.loaded_at) AS last
+    FROM nadi_store.segment_hour h JOIN nadi_store.segment g USING (segment_id) JOIN nadi_store.object o USING (object_id)
+    WHERE h.event_type = 'prediction' AND g.state = 'loaded' GROUP BY 1
+), mixed AS (
+    SELECT substr(b.name, 7) AS slice_key, l.hour
+    FROM nadi_store.loader_state b LEFT JOIN nadi_store.loader_state e ON e.name = 'slice_end:' || substr(b.name, 7)
+    JOIN loads l ON l.first < b.at OR l.last >= e.at
+    WHERE b.name ^@ 'slice:'
 ), arrival AS (
     SELECT event_type, sum(lines) AS lines, sum(superseded + too_late + aged_out) AS gone FROM nadi_store.outcome_arrival GROUP BY 1
 ), kept AS (
@@ -116,9 +125,12 @@ WITH typed AS (
     UNION ALL
     SELECT 52, 'predictions by tag ' || t.slice_key, 'predictions of those hours',
            (SELECT sum(a.predictions) FROM request a WHERE a.slice_key = 'all'
-                AND EXISTS (SELECT FROM request b WHERE b.slice_key = t.slice_key AND b.model_id = a.model_id AND b.hour = a.hour)),
-           'slices', t.predictions, 'Over the hours since the tag was configured.'
-    FROM (SELECT slice_key, sum(predictions) AS predictions FROM request WHERE slice_key <> 'all' GROUP BY 1) t
+                AND EXISTS (SELECT FROM request b WHERE b.slice_key = t.slice_key AND b.model_id = a.model_id AND b.hour = a.hour)
+                AND NOT EXISTS (SELECT FROM mixed x WHERE x.slice_key = t.slice_key AND x.hour = a.hour)),
+           'slices', t.predictions, 'Over the hours loaded since the tag was configured.'
+    FROM (SELECT slice_key, sum(predictions) FILTER (WHERE NOT EXISTS (
+              SELECT FROM mixed x WHERE x.slice_key = r.slice_key AND x.hour = r.hour)) AS predictions
+          FROM request r WHERE slice_key <> 'all' GROUP BY 1) t
     UNION ALL
     SELECT 60, 'resources', 'resource lines', (SELECT lines FROM typed WHERE event_type = 'resource'), 'samples by hour',
            (SELECT sum(r.count) FROM nadi_store.resource_hour r JOIN nadi_store.resource d USING (resource_id)

@@ -95,28 +95,7 @@ extension AuditContext {
                 "hour \(row.text(0)): the ledger has \(row.integer(1)) predictions, request_hour \(row.integer(2))"
             )
         }
-        try each(
-            """
-            WITH sums AS (
-                SELECT s.model_id, s.slice_key, r.hour, sum(r.requests) AS requests, sum(r.predictions) AS predictions,
-                       sum(r.errors) AS errors, sum(r.failed_predictions) AS failed, sum(r.latency_count) AS latencies
-                FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s USING (series_id) GROUP BY 1, 2, 3
-            )
-            SELECT m.model_name, t.slice_key, to_char(t.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'),
-                   coalesce(a.predictions, 0)::bigint, t.predictions::bigint
-            FROM sums AS t JOIN nadi_store.model AS m USING (model_id)
-            LEFT JOIN sums AS a ON a.model_id = t.model_id AND a.hour = t.hour AND a.slice_key = 'all'
-            WHERE t.slice_key <> 'all'
-              AND (t.requests, t.predictions, t.errors, t.failed, t.latencies)
-                  IS DISTINCT FROM (a.requests, a.predictions, a.errors, a.failed, a.latencies)
-            """, &report
-        ) { row in
-            (
-                "slice:\(row.text(0))/\(row.text(1)) \(row.text(2))",
-                "model \(row.text(0)), hour \(row.text(2)): tag \(row.text(1)) adds up to \(row.integer(4)) "
-                    + "predictions, all to \(row.integer(3))"
-            )
-        }
+        try slices(&report)
         try each(
             """
             SELECT m.model_name, f.feature_name, to_char(h.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'),
@@ -129,7 +108,6 @@ extension AuditContext {
                        <> (SELECT coalesce(sum(n), 0) FROM unnest(h.log_counts) AS n))
                OR h.categorical_count
                    <> h.other_count + (SELECT coalesce(sum(n), 0) FROM unnest(h.category_counts) AS n)
-            LIMIT 1000
             """, &report
         ) { row in
             (
@@ -139,40 +117,8 @@ extension AuditContext {
                     + "\(row.integer(7)) other"
             )
         }
-    }
-
-    /// Days against the sums of their hours.
-    func days(_ report: inout AuditReport) throws {
-        try compareDays(
-            "request", "requests + predictions + errors + failed_predictions + latency_count", "series_id", &report)
-        try compareDays(
-            "feature", "numeric_count + categorical_count + null_count + wrong_type_count + other_count",
-            "series_id, feature_id", &report)
-        try compareDays(
-            "score", "(SELECT coalesce(sum(n), 0) FROM unnest(counts) AS n)", "series_id, category_id", &report)
-        try compareDays("outcome", "labelled + classified + correct + error_count", "series_id", &report)
-    }
-
-    private func compareDays(
-        _ table: String, _ sum: String, _ keys: String, _ report: inout AuditReport
-    ) throws {
-        try each(
-            """
-            SELECT to_char(day AT TIME ZONE 'UTC', 'YYYY-MM-DD'), m.model_name, s.slice_key || '=' || s.slice_value,
-                   sum(coalesce(h.n, 0))::bigint, sum(coalesce(d.n, 0))::bigint
-            FROM (SELECT \(keys), date_trunc('day', hour, 'UTC') AS day, sum(\(sum)) AS n
-                  FROM nadi_store.\(table)_hour GROUP BY \(keys), date_trunc('day', hour, 'UTC')) AS h
-            FULL JOIN (SELECT \(keys), day, \(sum) AS n FROM nadi_store.\(table)_day) AS d USING (\(keys), day)
-            JOIN nadi_store.series AS s USING (series_id) JOIN nadi_store.model AS m USING (model_id)
-            WHERE coalesce(h.n, 0) <> coalesce(d.n, 0) GROUP BY 1, 2, 3
-            """, &report
-        ) { row in
-            (
-                "day:\(table)_day \(row.text(0)) \(row.text(1)) \(row.text(2))",
-                "day \(row.text(0)), model \(row.text(1)), slice \(row.text(2)): \(table)_day counts \(row.integer(4)), "
-                    + "its hours \(row.integer(3))"
-            )
-        }
+        try rows(&report)
+        try minutes(&report)
     }
 
     /// Outcome and feedback lines per day of arrival against rows and counters.
@@ -276,7 +222,7 @@ extension AuditContext {
             .integer(0)
     }
 
-    private func each(
+    func each(
         _ statement: String, _ report: inout AuditReport,
         remedy: String = "A row was changed from outside: `nadi rebuild` derives it again from the bucket",
         _ describe: (QueryResult.Row) -> (id: String, text: String)

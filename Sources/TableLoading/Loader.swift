@@ -103,10 +103,34 @@ package struct Loader: Sendable {
     private func beginRun() async throws -> Int64 {
         let owner = settings.owner
         let version = settings.version
+        let tags = settings.sliceTags
         return try await side.run { connection in
-            try connection.query(
+            try Self.recordTags(tags, connection)
+            return try connection.query(
                 "INSERT INTO nadi_store.load_run (owner, version) VALUES ($1, $2) RETURNING run_id",
                 [.text(owner), .text(version)])[0].integer(0)
+        }
+    }
+
+    /// Since when each tag is configured, and since when it is no longer: hours loaded on both sides are not whole.
+    private static func recordTags(_ tags: [String], _ connection: Connection) throws {
+        try connection.transaction {
+            try connection.query(
+                """
+                WITH back AS (
+                    DELETE FROM nadi_store.loader_state WHERE name IN (SELECT 'slice_end:' || t FROM unnest($1::text[]) AS t)
+                    RETURNING substr(name, 11) AS tag
+                )
+                INSERT INTO nadi_store.loader_state AS s (name, at) SELECT 'slice:' || t, now() FROM unnest($1::text[]) AS t
+                ON CONFLICT (name) DO UPDATE SET at = now()
+                WHERE s.name IN (SELECT 'slice:' || tag FROM back)
+                """, [.texts(tags)])
+            try connection.query(
+                """
+                INSERT INTO nadi_store.loader_state (name, at) SELECT 'slice_end:' || substr(name, 7), now()
+                FROM nadi_store.loader_state WHERE name ^@ 'slice:' AND substr(name, 7) <> ALL ($1::text[])
+                ON CONFLICT DO NOTHING
+                """, [.texts(tags)])
         }
     }
 

@@ -92,7 +92,8 @@ package struct ObjectListing: Sendable {
 
     /// Two hours ago, or the oldest thing that may have come since a listing was last finished, at most seven days.
     ///
-    /// What a host held then or holds now may arrive under its own hour. Hosts without a newer report than that listing's have shipped nothing that it did not show.
+    /// What a host held then or holds now may arrive under its own hour. Hosts without a newer report than that
+    /// listing's have shipped nothing that it did not show.
     private func recentStart(now_ms: Int64) async throws -> Int64 {
         try await database.run { connection in
             let oldest = try connection.query(

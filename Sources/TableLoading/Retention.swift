@@ -24,6 +24,18 @@ package struct Retention: Sendable {
     /// Drops what is too old.
     package func apply(now_ms: Int64, _ connection: Connection) throws {
         let first = LoadClock.dayText(firstMinuteDay(now_ms: now_ms))
+        // Where minutes begin: a longer retention does not bring back what is gone.
+        try connection.query(
+            """
+            INSERT INTO nadi_store.loader_state AS s (name, at) VALUES ('minutes_kept', $1)
+            ON CONFLICT (name) DO UPDATE SET at = greatest(s.at, EXCLUDED.at)
+            """, [.time(firstMinuteDay(now_ms: now_ms))])
+        try connection.query(
+            """
+            DELETE FROM nadi_store.load_run WHERE started_at < $1
+              AND run_id IS DISTINCT FROM (SELECT run_id FROM nadi_store.load_run WHERE state = 'succeeded'
+                                           ORDER BY finished_at DESC LIMIT 1)
+            """, [.time(now_ms - 35 * LoadClock.day_ms)])
         for parent in ["request_minute", "resource_minute", "reject_line"] {
             try connection.query("SELECT nadi_store.drop_partitions($1, $2::date)", [.text(parent), .text(first)])
         }

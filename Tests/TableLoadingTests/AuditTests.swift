@@ -16,7 +16,7 @@ struct AuditTests {
             keys.append(try await pipeline.put([segment]))
         }
         try await pipeline.report(ended: true)
-        _ = try await pipeline.load()
+        _ = try await pipeline.load(joinNow: true, sweepNow: true)
         let report = try await pipeline.audit()
         expectClean(report)
         return (pipeline, keys)
@@ -41,6 +41,24 @@ struct AuditTests {
     }
 
     @Test(arguments: [
+        ("request_hour SET errors = errors + 1", "day:request_day"),
+        ("request_day SET requests = requests + 1, predictions = predictions - 1", "day:request_day"),
+        ("request_minute SET requests = requests + 1, errors = errors - 1", "minute:request_minute"),
+        ("request_minute SET latency_counts[1] = latency_counts[1] + 1", "minute:request_minute"),
+        ("request_hour SET latency_counts[1] = latency_counts[1] + 1", "row:request_hour"),
+        ("resource_minute SET count = count + 1", "minute:resource_minute"),
+        ("resource_hour SET maximum = maximum + 1", "minute:resource_minute"),
+        ("score_hour SET counts[1] = counts[1] + 1", "slice:"),
+        ("score_hour SET counts[1] = counts[1] + 1", "day:score_day"),
+        ("score_day SET positive_counts[1] = positive_counts[1] + 1", "day:score_day"),
+        ("feature_hour SET null_count = null_count + 1", "slice:"),
+        ("feature_day SET null_count = null_count + 1, wrong_type_count = wrong_type_count - 1", "day:feature_day"),
+        ("feature_day SET maximum = maximum + 1", "day:feature_day"),
+        ("outcome_hour SET labelled = labelled + 1", "labels:"),
+        ("outcome_hour SET delay_counts[1] = delay_counts[1] + 1", "row:outcome_hour"),
+        ("outcome_hour SET confusion_counts[1] = confusion_counts[1] + 1", "row:outcome_hour"),
+        ("outcome_day SET correct = correct + 1, classified = classified - 1", "day:outcome_day"),
+        ("object SET lines = lines + 1", "balance:objects = segments"),
         ("request_hour SET predictions = predictions + 1", "hour:request_hour"),
         ("request_day SET requests = requests + 1", "day:request_day"),
         ("feature_day SET numeric_count = numeric_count + 1", "day:feature_day"),
@@ -51,7 +69,25 @@ struct AuditTests {
     ])
     func anAlteredRow(change: String, finding: String) async throws {
         let (pipeline, _) = try await loaded()
-        try pipeline.database.connect().execute("UPDATE nadi_store.\(change)")
+        let connection = try pipeline.database.connect()
+        // One row: another one of the same change must not be what is found.
+        let table = String(change.prefix { $0 != " " })
+        let slice =
+            table.hasPrefix("request") || table.hasPrefix("score") || table.hasPrefix("outcome_h")
+                || table.hasPrefix("outcome_d") || table.hasPrefix("feature")
+            ? "AND series_id IN (SELECT series_id FROM nadi_store.series WHERE slice_key = 'all')" : ""
+        let array = change.contains("[1]") ? "AND \(change.split(separator: " ")[2].dropLast(3)) <> '{}'" : ""
+        let sample =
+            change.hasPrefix("resource_hour SET count")
+            ? "AND measure = 'samples'" : change.contains("maximum") ? "AND maximum IS NOT NULL" : ""
+        let changed = try connection.query(
+            """
+            UPDATE nadi_store.\(change) WHERE (tableoid, ctid) = (
+                SELECT tableoid, ctid FROM nadi_store.\(table) WHERE true \(slice) \(array) \(sample)
+                ORDER BY tableoid, ctid LIMIT 1)
+            """
+        ).changedRows
+        #expect(changed == 1)
         try await expectFinding(finding, pipeline)
     }
 
@@ -170,5 +206,28 @@ struct AuditTests {
         }
         let outcomes = try #require(report.balances.first { $0.name == "outcomes, feedback" })
         #expect(try side("outcome lines") + side("feedback lines") == outcomes.left.lines)
+    }
+
+    /// Half of an hour was loaded before a tag was configured, half after: that is no alteration.
+    @Test func aTagThatIsConfiguredLater() async throws {
+        let pipeline = try Pipeline()
+        let segments = TestEvents.corpus(seed: 8, writers: 2, segments: 2, lines: 12)
+        try await pipeline.put(Array(segments[..<2]))
+        let before = pipeline.loader { $0.sliceTags = [] }
+        _ = try await before.load(reach: .all)
+        try await pipeline.put(Array(segments[2...]))
+        try await pipeline.report(ended: true)
+        _ = try await pipeline.load()
+        let report = try await pipeline.audit()
+        expectClean(report)
+        let connection = try pipeline.database.connect()
+        #expect(try connection.query("SELECT bool_and(is_balanced) FROM nadi.audit_balance")[0].boolean(0))
+        // More than all is one.
+        try connection.execute(
+            """
+            UPDATE nadi_store.request_hour SET predictions = predictions + 1000 WHERE series_id = (
+                SELECT min(series_id) FROM nadi_store.series WHERE slice_key = 'region')
+            """)
+        try await expectFinding("slice:", pipeline)
     }
 }

@@ -1,0 +1,254 @@
+internal import TableStorage
+
+/// A column that is compared, and how rows of it add up.
+struct AuditColumn {
+    let name: String
+    let expression: String
+    var sum = "sum"
+
+    init(_ name: String) {
+        self.name = name
+        expression = name
+    }
+
+    /// The sum of an array.
+    init(totalOf array: String) {
+        name = "total of \(array)"
+        expression = Self.total(array)
+    }
+
+    init(_ name: String, by sum: String) {
+        self.name = name
+        expression = name
+        self.sum = sum
+    }
+
+    static func total(_ array: String) -> String { "(SELECT coalesce(sum(n), 0) FROM unnest(\(array)) AS n)" }
+
+    static let request =
+        ["requests", "predictions", "errors", "failed_predictions", "latency_count"].map { AuditColumn($0) }
+        + [AuditColumn(totalOf: "latency_counts")]
+    static let feature =
+        ["numeric_count", "categorical_count", "null_count", "wrong_type_count", "other_count"].map { AuditColumn($0) }
+        + [
+            AuditColumn(totalOf: "log_counts"), AuditColumn(totalOf: "category_counts"),
+            AuditColumn("minimum", by: "min"), AuditColumn("maximum", by: "max"),
+        ]
+    static let score = [AuditColumn(totalOf: "counts"), AuditColumn(totalOf: "positive_counts")]
+    static let outcome =
+        ["labelled", "classified", "correct", "log_loss_count", "error_count", "delay_count"].map { AuditColumn($0) }
+        + ["confusion_counts", "score_counts", "delay_counts"].map { AuditColumn(totalOf: $0) }
+    static let resource = [AuditColumn("count"), AuditColumn("maximum", by: "max")]
+}
+
+/// Aggregates against aggregates, column by column, so that two changes cannot cancel each other.
+extension AuditContext {
+    /// Days against the sums of their hours.
+    func days(_ report: inout AuditReport) throws {
+        for (table, keys, columns) in [
+            ("request", "series_id", AuditColumn.request), ("feature", "series_id, feature_id", AuditColumn.feature),
+            ("score", "series_id, category_id", AuditColumn.score), ("outcome", "series_id", AuditColumn.outcome),
+        ] {
+            try compare(
+                "day:\(table)_day", "\(table)_hour", keys, "date_trunc('day', hour, 'UTC')", "\(table)_day", "day",
+                columns, names: Self.seriesNames, &report)
+        }
+    }
+
+    /// Minutes that are kept against their hours.
+    func minutes(_ report: inout AuditReport) throws {
+        // Minutes exist of events up to 35 days before their seal, of the days since which they are kept.
+        let kept = try connection.query("SELECT at FROM nadi_store.loader_state WHERE name = 'minutes_kept'").first
+        let first = max(
+            kept?.time(0) ?? 0, Retention(settings.retention).firstMinuteDay(now_ms: now_ms),
+            LoadClock.day(now_ms) - 34 * LoadClock.day_ms)
+        let bound = ">= to_timestamp(\(first / 1000))"
+        try compare(
+            "minute:request_minute", "request_minute", "series_id", "date_trunc('hour', minute, 'UTC')", "request_hour",
+            "hour", AuditColumn.request, names: Self.seriesNames, leftWhere: "minute \(bound)",
+            rightWhere: "hour \(bound)", &report)
+        try compare(
+            "minute:resource_minute", "resource_minute", "resource_id, measure", "date_trunc('hour', minute, 'UTC')",
+            "resource_hour", "hour", AuditColumn.resource, names: Self.resourceNames, leftWhere: "minute \(bound)",
+            rightWhere: "hour \(bound)", &report)
+    }
+
+    private static let seriesNames = (
+        join: """
+        JOIN nadi_store.series AS s USING (series_id) JOIN nadi_store.model AS m USING (model_id)
+        """, name: "m.model_name || ' ' || s.slice_key || '=' || s.slice_value"
+    )
+    private static let resourceNames = (
+        join: "JOIN nadi_store.resource AS x USING (resource_id)",
+        name: "x.service || ' ' || x.instance || ' ' || x.device || ' ' || measure"
+    )
+
+    /// Sums of `parts` by keys and period against the rows of `whole`.
+    private func compare(
+        _ id: String, _ parts: String, _ keys: String, _ period: String, _ whole: String, _ time: String,
+        _ columns: [AuditColumn], names: (join: String, name: String), leftWhere: String = "true",
+        rightWhere: String = "true", _ report: inout AuditReport
+    ) throws {
+        let sums = columns.enumerated().map { "\($1.sum)(\($1.expression)) AS c\($0)" }.joined(separator: ", ")
+        let plain = columns.enumerated().map { "\($1.expression) AS c\($0)" }.joined(separator: ", ")
+        let differ = columns.indices.map { "coalesce(p.c\($0), 0) <> coalesce(w.c\($0), 0)" }
+        let words = zip(columns, columns.indices).map { column, place in
+            """
+            CASE WHEN \(differ[place]) THEN '\(column.name) ' || coalesce(w.c\(place), 0) || ' against '
+                || coalesce(p.c\(place), 0) END
+            """
+        }
+        try each(
+            """
+            SELECT to_char(period AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), \(names.name),
+                   string_agg(DISTINCT concat_ws(', ', \(words.joined(separator: ", "))), '; ')
+            FROM (SELECT \(keys), \(period) AS period, \(sums) FROM nadi_store.\(parts) WHERE \(leftWhere)
+                  GROUP BY \(keys), \(period)) AS p
+            FULL JOIN (SELECT \(keys), \(time) AS period, \(plain) FROM nadi_store.\(whole)
+                       WHERE \(rightWhere)) AS w USING (\(keys), period)
+            \(names.join)
+            WHERE \(differ.joined(separator: " OR ")) GROUP BY 1, 2
+            """, &report
+        ) { row in
+            (
+                "\(id) \(row.text(0)) \(row.text(1))",
+                "\(row.text(1)), \(row.text(0)): \(whole) against \(parts): \(row.text(2))"
+            )
+        }
+    }
+
+    /// What the columns of one row must say of each other.
+    func rows(_ report: inout AuditReport) throws {
+        func check(_ table: String, _ bad: String, join: String = "", _ words: String) throws {
+            let total = "\(table)_hour"
+            try each(
+                """
+                SELECT DISTINCT m.model_name || ' ' || s.slice_key || '=' || s.slice_value,
+                       to_char(t.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+                FROM nadi_store.\(total) AS t JOIN nadi_store.series AS s USING (series_id)
+                JOIN nadi_store.model AS m USING (model_id) \(join) WHERE \(bad)
+                """, report: &report
+            ) { row in
+                ("row:\(total) \(row.text(1)) \(row.text(0))", "\(row.text(0)), hour \(row.text(1)): \(words)")
+            }
+        }
+        func total(_ array: String) -> String { AuditColumn.total("t.\(array)") }
+        try check(
+            "request",
+            "\(total("latency_counts")) <> t.latency_count OR t.errors > t.requests "
+                + "OR t.failed_predictions > t.predictions OR t.latency_count > t.requests",
+            "latencies in bins are not latency_count, or a part is more than its whole")
+        try check(
+            "outcome",
+            "\(total("confusion_counts")) <> t.classified OR t.correct > t.classified "
+                + "OR \(total("delay_counts")) <> t.delay_count OR t.delay_count > t.labelled "
+                + "OR \(total("score_counts")) <> t.log_loss_count OR t.classified + t.error_count > t.labelled",
+            "confusion, scores or delays are not what classified, log_loss_count or delay_count say")
+        let request = "LEFT JOIN nadi_store.request_hour AS r ON r.series_id = t.series_id AND r.hour = t.hour"
+        let successes = "coalesce(r.predictions - r.failed_predictions, 0)"
+        try check(
+            "score", "\(total("counts")) > \(successes) OR \(total("positive_counts")) > \(total("counts"))",
+            join: request, "more scores than successful predictions, or more positive ones than all")
+        // Features beyond the cap share a row.
+        try check(
+            "feature",
+            "f.feature_name <> 'other' "
+                + "AND t.numeric_count + t.categorical_count + t.null_count + t.wrong_type_count > \(successes)",
+            join: request + " JOIN nadi_store.feature AS f ON f.feature_id = t.feature_id",
+            "a feature has more values than there are successful predictions")
+        // Hours that are to be joined again, and those whose outcome rows have aged out, are not whole.
+        try each(
+            """
+            SELECT m.model_name, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(h.n, 0)::bigint,
+                   coalesce(o.n, 0)
+            FROM (SELECT s.model_id, h.hour, sum(h.labelled) AS n FROM nadi_store.outcome_hour AS h
+                  JOIN nadi_store.series AS s USING (series_id) WHERE s.slice_key = 'all' GROUP BY 1, 2) AS h
+            FULL JOIN (SELECT model_id, joined_hour AS hour, count(*) AS n FROM nadi_store.outcome
+                       WHERE event_type = 'outcome' AND name = 'label' AND joined_hour IS NOT NULL
+                       GROUP BY 1, 2) AS o USING (model_id, hour)
+            JOIN nadi_store.model AS m USING (model_id)
+            WHERE coalesce(h.n, 0) <> coalesce(o.n, 0)
+              AND hour >= to_timestamp(\((now_ms - (settings.retention.labelDays - 1) * LoadClock.day_ms) / 1000))
+              AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
+                              WHERE d.model_id = m.model_id AND d.hour = coalesce(h.hour, o.hour))
+            """, report: &report, remedy: "Mark the hour for a new join: `nadi rebuild` of it does"
+        ) { row in
+            (
+                "labels:\(row.text(0)) \(row.text(1))",
+                "model \(row.text(0)), hour \(row.text(1)): outcome_hour counts \(row.integer(2)) labels, "
+                    + "\(row.integer(3)) outcome rows joined it"
+            )
+        }
+    }
+
+    private func each(
+        _ statement: String, report: inout AuditReport,
+        remedy: String = "A row was changed from outside: `nadi rebuild` derives it again from the bucket",
+        _ describe: (QueryResult.Row) -> (id: String, text: String)
+    ) throws {
+        try each(statement, &report, remedy: remedy, describe)
+    }
+
+    /// Each tag's slices against `all`.
+    ///
+    /// An hour with objects that were loaded while the tag was not configured is whole only after a rebuild: there a tag
+    /// may have less than `all`, not more.
+    func slices(_ report: inout AuditReport) throws {
+        for (table, extra, columns) in [
+            ("request", "0", AuditColumn.request),
+            (
+                "feature", "t.feature_id",
+                Array(AuditColumn.feature.prefix(5)) + [AuditColumn(totalOf: "category_counts")]
+            ),
+            ("score", "t.category_id", AuditColumn.score),
+        ] {
+            let sums = columns.enumerated().map { "sum(\($1.expression)) AS c\($0)" }.joined(separator: ", ")
+            let differ = columns.indices.map { "coalesce(t.c\($0), 0) <> coalesce(a.c\($0), 0)" }
+            let more = columns.indices.map { "coalesce(t.c\($0), 0) > coalesce(a.c\($0), 0)" }
+            let words = zip(columns, columns.indices).map { column, place in
+                "CASE WHEN \(differ[place]) THEN '\(column.name) ' || coalesce(t.c\(place), 0) || ' against ' "
+                    + "|| coalesce(a.c\(place), 0) END"
+            }
+            try each(
+                """
+                WITH sums AS (
+                    SELECT s.model_id, s.slice_key, t.hour, \(extra) AS part, \(sums)
+                    FROM nadi_store.\(table)_hour AS t JOIN nadi_store.series AS s USING (series_id)
+                    GROUP BY 1, 2, 3, 4
+                ), tagged AS (
+                    SELECT DISTINCT s.model_id, s.slice_key, r.hour
+                    FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s USING (series_id)
+                    WHERE s.slice_key <> 'all'
+                ), loads AS (
+                    SELECT h.hour, min(o.loaded_at) AS first, max(o.loaded_at) AS last
+                    FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS g USING (segment_id)
+                    JOIN nadi_store.object AS o USING (object_id)
+                    WHERE h.event_type = 'prediction' AND g.state = 'loaded' GROUP BY 1
+                ), pairs AS (
+                    SELECT g.model_id, g.slice_key, g.hour, a.part FROM tagged AS g
+                    JOIN sums AS a ON a.model_id = g.model_id AND a.hour = g.hour AND a.slice_key = 'all'
+                    UNION SELECT model_id, slice_key, hour, part FROM sums WHERE slice_key <> 'all'
+                )
+                SELECT m.model_name, p.slice_key, to_char(p.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'),
+                       string_agg(DISTINCT concat_ws(', ', \(words.joined(separator: ", "))), '; ')
+                FROM pairs AS p JOIN nadi_store.model AS m USING (model_id)
+                LEFT JOIN sums AS t USING (model_id, slice_key, hour, part)
+                LEFT JOIN sums AS a ON a.model_id = p.model_id AND a.hour = p.hour AND a.part = p.part
+                    AND a.slice_key = 'all'
+                LEFT JOIN loads AS l ON l.hour = p.hour
+                LEFT JOIN nadi_store.loader_state AS b ON b.name = 'slice:' || p.slice_key
+                LEFT JOIN nadi_store.loader_state AS e ON e.name = 'slice_end:' || p.slice_key
+                WHERE (\(differ.joined(separator: " OR ")))
+                  AND (\(more.joined(separator: " OR ")) OR NOT coalesce(l.first < b.at OR l.last >= e.at, false))
+                GROUP BY 1, 2, 3
+                """, &report
+            ) { row in
+                (
+                    "slice:\(row.text(0))/\(row.text(1)) \(row.text(2))",
+                    "model \(row.text(0)), hour \(row.text(2)): tag \(row.text(1)) against all in \(table)_hour: "
+                        + row.text(3)
+                )
+            }
+        }
+    }
+}
