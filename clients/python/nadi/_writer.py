@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
 
@@ -21,6 +22,7 @@ MAX_LINE_BYTES = 1_048_576
 _TASKS = frozenset(("binary", "multiclass", "regression", "ranking", "generation", "embedding", "other"))
 _ACTIONS = frozenset(("deploy", "rollback", "promote", "shadow_start", "shadow_stop", "retire"))
 _ANNOTATORS = frozenset(("HUMAN", "LLM", "CODE"))
+_CURRENCY = re.compile("[A-Z]{3}")
 
 Scalar = Union[str, float, int, bool]
 
@@ -204,12 +206,7 @@ class EventWriter:
             if label is None and value is None:
                 raise ValueError("an outcome needs a label or a value")
             if value_currency is not None:
-                if not (
-                    isinstance(value_currency, str)
-                    and len(value_currency) == 3
-                    and value_currency.isupper()
-                    and value_currency.isascii()
-                ):
+                if not isinstance(value_currency, str) or _CURRENCY.fullmatch(value_currency) is None:
                     raise ValueError(f"value_currency is {value_currency!r}; give three capitals, for example EUR")
                 event["value_currency"] = value_currency
             if others:
