@@ -65,6 +65,22 @@ final class BundleSource: Sendable {
         }
     }
 
+    /// The time that the bucket must be asked for before the first look; nil when nothing is to be asked.
+    func history() -> ClosedRange<Int64>? {
+        foreign.withLock { $0?.history(now_ms: SystemTime.now_ms()) }
+    }
+
+    /// Takes over what the bucket knows of foreign logs; nil when it may not be asked.
+    ///
+    /// Blocks for as long as files are read.
+    ///
+    /// - Returns: a fault, one sentence.
+    func recall(_ stored: [Manifest.Segment]?) -> String? {
+        foreign.withLock { logs in
+            looking.watching { logs?.recall(stored, now_ms: SystemTime.now_ms()) }
+        }
+    }
+
     /// Notes that foreign segments are proven.
     ///
     /// - Returns: faults, one sentence each.

@@ -137,6 +137,7 @@ package final class Shipper: Sendable {
             }
         case .scanForeign:
             group.addTask { [self] in
+                guard await recall() else { return }
                 let scan = await Blocking.run { [source] in source.scanForeign() }
                 tell(scan)
                 sink.yield(.scannedForeign(scan?.candidates ?? []))
@@ -270,6 +271,41 @@ package final class Shipper: Sendable {
         for fault in faults { logger.error("\(fault)") }
         let removed = Set(gone)
         sink.yield(.retired(gone, failed: ids.filter { !removed.contains($0) }))
+    }
+
+    /// Asks the bucket what was shipped of foreign logs where that is not remembered, until there is an answer.
+    ///
+    /// - Returns: false when the service ends.
+    private func recall() async -> Bool {
+        let history = StoredHistory(store: store, prefix: configuration.prefix, host: configuration.host)
+        var failures = 0
+        while let span = await Blocking.run({ [source] in source.history() }) {
+            var stored: [Manifest.Segment]?
+            do {
+                stored = try await history.segments(from_ms: span.lowerBound, to_ms: span.upperBound)
+            } catch let error as StorageError where error.kind != .accessDenied {
+                failures += 1
+                let reason =
+                    "the bucket cannot be asked what was shipped of foreign logs, so none is shipped yet: \(error)"
+                logger.error("\(reason)")
+                state.withLock { $0.foreignFaults = [reason] }
+                let pause = configuration.machine.backoff.delay(failures: failures, random: .random(in: 0..<1))
+                try? await Task.sleep(for: pause)
+                if Task.isCancelled { return false }
+                continue
+            } catch is CancellationError {
+                return false
+            } catch {
+                logger.error("the bucket may not be asked what was shipped", metadata: ["reason": "\(error)"])
+            }
+            let fault = await Blocking.run { [source, stored] in source.recall(stored) }
+            if let fault { logger.error("\(fault)") }
+            logger.notice(
+                "what was shipped of foreign logs was not remembered and is looked up in the bucket",
+                metadata: ["segments": "\(stored?.count ?? 0)"])
+            break
+        }
+        return !Task.isCancelled
     }
 
     private func readSpool() async -> SpoolScan {

@@ -124,6 +124,7 @@ package struct ShipperStateMachine: Sendable {
     private var isReporting = false
     private var hasScanned = false
     private var isSpoolKnown = false
+    private var hasScannedForeign = false
     private var scansSinceFlush = 0
     private var foreignScansSinceFlush = 0
     private static let slots = 2
@@ -175,6 +176,7 @@ package struct ShipperStateMachine: Sendable {
         case .scannedForeign(let candidates):
             nextForeignScan_ms = now.steady_ms + (configuration.foreignPoll_ms ?? configuration.poll_ms)
             foreignScansSinceFlush += 1
+            hasScannedForeign = true
             actions += take(candidates, into: \.foreign, at: now)
         case .built(let job, let proof, let included, let failed):
             actions += built(job, proof, included, failed, at: now)
@@ -187,7 +189,7 @@ package struct ShipperStateMachine: Sendable {
             isReporting = false
             if life == .lastReport {
                 life = .finished
-                return [.finish(isComplete: isSpoolKnown && waiting.isEmpty)]
+                return [.finish(isComplete: isSpoolKnown && (!hasForeign || hasScannedForeign) && waiting.isEmpty)]
             }
             nextReport_ms = now.steady_ms + configuration.report_ms
         case .stop:

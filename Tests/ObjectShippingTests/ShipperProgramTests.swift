@@ -235,6 +235,42 @@ import Testing
         }
     }
 
+    /// A file with late lines is stored in parts; after the state was lost nothing of it is stored under a new name.
+    @Test(
+        .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
+        .timeLimit(.minutes(1)), arguments: [false, true])
+    func aLostStateOfForeignLogsIsFoundAgainInTheBucket(isCompressed: Bool) async throws {
+        let s3 = try #require(TestServers.s3)
+        let logs = try ScratchFolder()
+        let program = try ShipperProgram(
+            s3: s3, more: "admin: off\nstreams: [{name: app, paths: [\"\(logs.path)/app.log*\"], quiet: 100ms}]")
+        func text(_ numbers: Range<Int>) -> [UInt8] { numbers.flatMap { Array("{\"n\":\($0)}\n".utf8) } }
+        func ship() async throws {
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(try program.start("run", "--once").wait() == 0, "\(program.log)")
+        }
+        try DurableFile.replace(path: logs["app.log.1"], bytes: text(0..<10))
+        try DurableFile.replace(path: logs["app.log.2"], bytes: text(50..<60))
+        try await ship()
+        try DurableFile.replace(path: logs["app.log.1"], bytes: text(0..<13))
+        try await ship()
+        if isCompressed { try #require(system("gzip \(logs["app.log.1"])") == 0) }
+        try DurableFile.remove(path: program.folder["state/foreign.json"])
+        try await ship()
+        // And on from there, with the next number.
+        if isCompressed { try #require(system("gunzip \(logs["app.log.1.gz"])") == 0) }
+        try DurableFile.replace(path: logs["app.log.1"], bytes: text(0..<15))
+        try await ship()
+        let segments = try await program.segments(program.store(s3))
+        let lines = segments.values.joined().sorted()
+        #expect(
+            lines
+                == (text(0..<15) + text(50..<60)).split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
+                .sorted())
+        #expect(Set(segments.keys.map(\.writer)).count == 2 && segments.count == 4)
+        #expect(program.log.contains("looked up in the bucket"))
+    }
+
     @Test(.timeLimit(.minutes(1))) func twoShippersDoNotShareASpool() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let first = try program.start("run")

@@ -58,6 +58,7 @@ package final class ForeignLogs {
     private let looking: ReadingWatch
     private let shipping: ReadingWatch
     private var firstFault: String?
+    private var isLost: Bool
 
     /// Reads the state that an earlier run left.
     ///
@@ -73,7 +74,7 @@ package final class ForeignLogs {
         self.streams = streams
         self.host = host
         statePath = "\(stateDirectory)/foreign.json"
-        (state, firstFault) = ForeignState.load(statePath)
+        (state, firstFault, isLost) = ForeignState.load(statePath)
         saved = state
     }
 
@@ -115,6 +116,51 @@ package final class ForeignLogs {
             }
         }
         return scan
+    }
+
+    /// The time that the bucket must be asked for, since nothing is remembered of files that are there; nil when
+    /// nothing is to be asked.
+    ///
+    /// A file's first part may have been stored before its last line came: a week is added.
+    func history(now_ms: Int64) -> ClosedRange<Int64>? {
+        guard isLost else { return nil }
+        let times = streams.flatMap(rotated).compactMap { try? FileFacts.of($0) }.map(\.modified_ms)
+        guard let oldest = times.min(), let newest = times.max() else { return nil }
+        return min(oldest, now_ms) - 7 * 86_400_000...max(newest, now_ms) + 3_600_000
+    }
+
+    /// Takes over what the bucket knows.
+    ///
+    /// - Parameter stored: foreign segments of this host; nil when the bucket may not be asked.
+    /// - Returns: a fault, one sentence.
+    func recall(_ stored: [Manifest.Segment]?, now_ms: Int64) -> String? {
+        guard isLost else { return nil }
+        let recall = ForeignRecall(host: host, watch: looking)
+        do {
+            for stream in streams {
+                let writers = try recall.writers(
+                    of: stream, paths: rotated(stream), stored: stored ?? [], now_ms: now_ms)
+                state.ledger.writers += writers
+            }
+            isLost = false
+        } catch {
+            // Stopped: asked again by the next start.
+            state = saved
+            return nil
+        }
+        guard stored == nil else { return nil }
+        return
+            "what was shipped of foreign logs is not remembered, and the bucket may not be asked: finished logs that are "
+            + "still there are shipped again; the loader counts them as duplicates, except those that got late lines after "
+            + "they were shipped, whose lines count twice"
+    }
+
+    /// A stream's files that rotation has finished with.
+    private func rotated(_ stream: StreamConfiguration) -> [String] {
+        Glob.expand(stream.paths).filter { path in
+            !Glob.matches(path, stream.exclude)
+                && RotatedName(String(path.split(separator: "/").last ?? "")).isRotated
+        }
     }
 
     /// What stands for a path in the identity of a foreign segment: rotation renames the real one.

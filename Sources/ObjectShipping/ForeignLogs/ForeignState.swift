@@ -3,8 +3,9 @@ import FoundationEssentials
 
 /// What the shipper remembers of foreign logs between its runs.
 ///
-/// Without it finished logs that are still there are shipped again under the same names, which the ledger knows, except
-/// for those that were shipped in parts because lines came late: these get a new name as a whole.
+/// Without it the bucket is asked, see ``ForeignRecall``. Where that is not allowed, finished logs that are still there
+/// are shipped again under the same names, which the ledger knows, except for those that were shipped in parts because
+/// lines came late: these get a new name as a whole.
 struct ForeignState: Codable, Equatable {
     /// A file whose content is known as long as its facts do not change.
     struct File: Codable, Equatable {
@@ -31,23 +32,22 @@ struct ForeignState: Codable, Equatable {
 
     /// Reads the state; an empty one when there is none.
     ///
-    /// - Returns: the state, and a fault when the file was there but could not be used.
-    static func load(_ path: String) -> (state: ForeignState, fault: String?) {
+    /// - Returns: the state, a fault when the file was there but could not be used, and whether nothing is remembered.
+    static func load(_ path: String) -> (state: ForeignState, fault: String?, isLost: Bool) {
         do {
             let bytes = try DurableFile.read(path: path)
             do {
-                return (try JSONDecoder().decode(ForeignState.self, from: Data(bytes)), nil)
+                return (try JSONDecoder().decode(ForeignState.self, from: Data(bytes)), nil, false)
             } catch {
                 try? DurableFile.rename(from: path, to: path + ".damaged")
                 return (
                     ForeignState(),
-                    "\(path) is damaged and was renamed to \(path).damaged: finished logs that are still there are "
-                        + "shipped again; the loader counts them as duplicates, except those that got late lines after "
-                        + "they were shipped, whose lines count twice"
+                    "\(path) is damaged and was renamed to \(path).damaged: what was shipped is looked up in the bucket",
+                    true
                 )
             }
         } catch {
-            return error.isNotFound ? (ForeignState(), nil) : (ForeignState(), "\(error)")
+            return error.isNotFound ? (ForeignState(), nil, true) : (ForeignState(), "\(error)", true)
         }
     }
 
