@@ -92,15 +92,15 @@ package struct ObjectListing: Sendable {
 
     /// Two hours ago, or the oldest thing that may have come since a listing was last finished, at most seven days.
     ///
-    /// What a host held then or holds now may arrive under its own hour. Hosts without a newer report than that
-    /// listing's have shipped nothing that it did not show.
+    /// What a host held then or holds now may arrive under its own hour. Hosts that have not reported for a
+    /// day are left to the wider listings.
     private func recentStart(now_ms: Int64) async throws -> Int64 {
         try await database.run { connection in
             let oldest = try connection.query(
                 """
                 SELECT min(least(covered_at, covered_oldest_at, oldest_unshipped_at)) FROM nadi_store.host
-                WHERE reported_at IS DISTINCT FROM covered_at OR covered_oldest_at IS NOT NULL
-                """)[0]
+                WHERE reported_at IS DISTINCT FROM covered_at OR (covered_oldest_at IS NOT NULL AND reported_at > $1)
+                """, [.time(now_ms - LoadClock.day_ms)])[0]
             let start = min(now_ms - 2 * LoadClock.hour_ms, oldest.optionalTime(0) ?? .max)
             return max(start, now_ms - 7 * LoadClock.day_ms)
         }

@@ -76,8 +76,8 @@ struct ProgramTests {
         #expect(try Program.run(["load", "--config", "/nowhere.yaml"]) == 64)
     }
 
-    @Test func anotherDatabaseServerThatStopsAndComesBack() async throws {
-        // The connection string names a closed port: the run fails with a word, and changes nothing.
+    /// A server that stops and comes back is the pipeline tests' `theDatabaseGoesAway`.
+    @Test func aClosedPortFailsTheRunAndChangesNothing() async throws {
         let pipeline = try Pipeline()
         let path = pipeline.folder["loader.yaml"]
         let text = "database: postgresql://127.0.0.1:9/none\nstore:\n  url: file://\(pipeline.folder.path)\n"

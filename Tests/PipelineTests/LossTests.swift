@@ -1,0 +1,98 @@
+import DurableIO
+import EventModel
+import EventWriting
+import Glibc
+import TableStorage
+import TestSupport
+import Testing
+
+/// What is really lost is named; what only seems lost is counted once.
+@Suite(.enabled(if: TestServers.s3 != nil && TestServers.postgres != nil && TestServers.python != nil, "use Tests/run"))
+struct LossTests {
+    private func makeWriter(_ path: WholePath) throws -> EventWriter {
+        var configuration = EventWriter.Configuration(directory: path.spool, service: "loss")
+        configuration.host = path.host
+        configuration.seal_age_seconds = 0.1
+        return try EventWriter(configuration)
+    }
+
+    private func write(_ count: Int, _ writer: EventWriter) {
+        for _ in 0..<count {
+            writer.append(.prediction(model: "loss", version: "1", prediction: .number(1), latency_seconds: 0.001))
+        }
+    }
+
+    private func sealed(_ path: WholePath) throws -> [SegmentName] {
+        try path.spoolFiles().compactMap { SegmentName($0) }.filter { !$0.isOpen }.sorted { $0.seq < $1.seq }
+    }
+
+    /// A file is deleted from the spool before the shipper sees it; everything else goes its way.
+    @Test(.timeLimit(.minutes(3))) func aSegmentDeletedFromTheSpoolIsNamed() async throws {
+        let path = try await WholePath()
+        let writer = try makeWriter(path)
+        for count in 1...4 {
+            write(50, writer)
+            #expect(writer.flush())
+            #expect(try await path.wait(seconds: 20) { try sealed(path).count >= count })
+        }
+        writer.close()
+        let victim = try #require(try sealed(path).first { $0.seq == 1 })
+        let file = try #require(try path.spoolFiles().first { SegmentName($0)?.seq == 1 })
+        try DurableFile.remove(path: path.spool + "/" + file)
+        let shipper = try await path.run("nadi-shipper", "run", "--once", "--wait", "60s")
+        #expect(shipper.status == 0, "\(shipper.log)")
+        let load = try await path.run("nadi", "load")
+        #expect(load.status == 0, "\(load.log)")
+        let audit = try await path.run("nadi", "audit")
+        #expect(audit.status == 1)
+        #expect(audit.log.contains("gap:\(victim.writer)-1\n"), "\(audit.log)")
+        #expect(!audit.log.contains("gap:\(victim.writer)-2"))
+        let accepted = try await path.run(
+            "nadi", "audit", "--accept-lost", "gap:\(victim.writer)-1", "--reason", "a trial")
+        #expect(accepted.status == 0, "\(accepted.log)")
+    }
+
+    /// The server commits and the connection breaks before it can say so.
+    @Test(.timeLimit(.minutes(3))) func aCommitThatHappenedUnheardCountsOnce() async throws {
+        let scratch = try ScratchFolder()
+        let server = try PrivateServer("postgres", in: scratch["pg"])
+        let uri = try #require(server.values["POSTGRES_URI"])
+        let path = try await WholePath(postgres: uri)
+        let writer = try makeWriter(path)
+        write(2000, writer)
+        writer.close()
+        let shipper = try await path.run("nadi-shipper", "run", "--once", "--wait", "60s")
+        #expect(shipper.status == 0, "\(shipper.log)")
+
+        // The first batch's COMMIT waits, after it is written, for a standby that does not exist.
+        let connection = try Connection(uri)
+        try connection.execute(
+            """
+            CREATE SEQUENCE waits;
+            CREATE FUNCTION wait_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF nextval('public.waits') = 1 THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER wait_once AFTER INSERT ON nadi_store.segment EXECUTE FUNCTION wait_once();
+            """)
+        for setting in ["synchronous_commit = 'local'", "synchronous_standby_names = 'nobody'"] {
+            try connection.execute("ALTER SYSTEM SET \(setting)")
+        }
+        try connection.execute("SELECT pg_reload_conf()")
+        try await Task.sleep(for: .milliseconds(500))
+        let loader = try path.start("nadi", "load")
+        #expect(
+            try await path.wait(seconds: 60) {
+                try connection.query(
+                    """
+                    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE wait_event = 'SyncRep' AND application_name = 'nadi-loader'
+                    """)[0].integer(0) > 0
+            }, "\(path.log("nadi"))")
+        #expect(try await loader.end() == 0, "\(path.log("nadi"))")
+        #expect(try path.number("SELECT last_value FROM public.waits") >= 1)
+        #expect(try path.countedPredictions() == 2000)
+        let audit = try await path.run("nadi", "audit")
+        #expect(audit.status == 0, "\(audit.log)")
+    }
+}
