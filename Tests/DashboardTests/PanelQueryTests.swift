@@ -39,11 +39,18 @@ import Testing
 
     @Test(
         .enabled(
-            if: TestServers.variable("NADI_TEST_DEMO_DATABASE") != nil, "set NADI_TEST_DEMO_DATABASE to the demo's URI")
+            if: TestServers.variable("NADI_TEST_DEMO_DATABASE") != nil,
+            "set NADI_TEST_DEMO_DATABASE to the URI of the demo's administrator")
     )
     func everythingRunsOnTheDemo() throws {
         let uri = try #require(TestServers.variable("NADI_TEST_DEMO_DATABASE"))
-        try runEverything({ try Connection(uri) }, { try Connection(uri) })
+        try runEverything {
+            try Connection(uri)
+        } _: {
+            let reader = try Connection(uri)
+            try reader.becomeReader()
+            return reader
+        }
     }
 
     private func runEverything(_ owner: () throws -> Connection, _ asReader: () throws -> Connection) throws {
