@@ -21,7 +21,8 @@ struct FreshnessTests {
         var nextRun = began
         while seen.count < 200, clock.now - began < .seconds(200) {
             if written.count < 200, written.count < Int((clock.now - began) / .milliseconds(250)) {
-                writer.append(.prediction(model: "canary", version: "1", prediction: .number(1), latency_seconds: 0.001))
+                writer.append(
+                    .prediction(model: "canary", version: "1", prediction: .number(1), latency_seconds: 0.001))
                 written.append(clock.now)
             }
             if clock.now >= nextRun {

@@ -5,8 +5,9 @@ import Glibc
 import TestSupport
 import Testing
 
-/// Every program killed by SIGKILL while it works; judged from outside. An event for which `flush` returned true must be in
-/// the bucket once and counted once.
+/// Every program killed by SIGKILL while it works; judged from outside.
+///
+/// An event for which `flush` returned true must be in the bucket once and counted once.
 @Suite(.enabled(if: TestServers.s3 != nil && TestServers.postgres != nil && TestServers.python != nil, "use Tests/run"))
 struct KillTests {
     /// Writes events through the Swift library; returns their ids once all are flushed and the writer is closed.
@@ -75,7 +76,8 @@ struct KillTests {
         for round in 0..<4 {
             let output = path.scratch["flushed-\(round)"]
             let writer = try ChildProcess(
-                python, [DurableFile.folder(of: #filePath) + "/writer_to_kill.py", path.spool, path.host], output: output)
+                python, [DurableFile.folder(of: #filePath) + "/writer_to_kill.py", path.spool, path.host],
+                output: output)
             try await Task.sleep(for: .milliseconds(900 + 170 * round))
             writer.send(SIGKILL)
             _ = try await writer.end()

@@ -28,7 +28,8 @@ struct OutageTests {
         let scratch = try ScratchFolder()
         let server = try PrivateServer("seaweedfs", in: scratch["s3"], "outage")
         let store = TestServers.S3(
-            endpoint: try #require(server.values["S3_ENDPOINT"]), accessKey: try #require(server.values["S3_ACCESS_KEY"]),
+            endpoint: try #require(server.values["S3_ENDPOINT"]),
+            accessKey: try #require(server.values["S3_ACCESS_KEY"]),
             secretKey: try #require(server.values["S3_SECRET_KEY"]), bucket: "outage")
         let path = try await WholePath(store: store)
         let writer = try makeWriter(path)

@@ -13,8 +13,9 @@ final class WholePath: Sendable {
     let postgres: String
     private let database: TestDatabase?
 
-    /// Uses the servers of the whole run where none are given; makes and migrates the database. Everything is quick, unless
-    /// the programs' defaults are asked for.
+    /// Uses the servers of the whole run where none are given; makes and migrates the database.
+    ///
+    /// Everything is quick, unless the programs' defaults are asked for.
     init(store: TestServers.S3? = nil, postgres: String? = nil, defaults: Bool = false) async throws {
         guard let store = store ?? TestServers.s3 else { throw PathError("there is no S3 server: use Tests/run") }
         self.store = store

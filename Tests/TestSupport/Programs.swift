@@ -31,9 +31,10 @@ package final class ChildProcess: @unchecked Sendable {
         words.append(nil)
         defer { for word in words { free(word) } }
         var number: pid_t = 0
-        let environment = ["PATH", "HOME", "TMPDIR"].compactMap { name in
-            TestServers.variable(name).map { "\(name)=\($0)" }
-        } + added.map { "\($0.key)=\($0.value)" }
+        let environment =
+            ["PATH", "HOME", "TMPDIR"].compactMap { name in
+                TestServers.variable(name).map { "\(name)=\($0)" }
+            } + added.map { "\($0.key)=\($0.value)" }
         var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
         variables.append(nil)
         defer { for variable in variables { free(variable) } }
