@@ -116,7 +116,7 @@ CREATE TABLE nadi_store.feature_hour (
     PRIMARY KEY (series_id, feature_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX feature_hour_hour ON nadi_store.feature_hour (hour);
-COMMENT ON TABLE nadi_store.feature_hour IS 'Successful predictions'' features and prediction per hour: moments of the finite numbers (mean as an unevaluated sum of two doubles, m2 the sum of squared deviations), signed log bins (slice all only), categories. Absent values are the successful predictions of request_hour less all counts here.';
+COMMENT ON TABLE nadi_store.feature_hour IS 'Successful predictions'' features and prediction per hour: moments of the finite numbers (mean as an unevaluated sum of two doubles, m2 the sum of squared deviations; 1e300 where a number beyond 1e120 leaves no variance), signed log bins (slice all only), categories. Absent values are the successful predictions of request_hour less all counts here.';
 CREATE TABLE nadi_store.feature_day (LIKE nadi_store.feature_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
 ALTER TABLE nadi_store.feature_day RENAME hour TO day;
 ALTER TABLE nadi_store.feature_day ADD PRIMARY KEY (series_id, feature_id, day);

@@ -22,6 +22,9 @@ $$;
 
 -- Moments (n, mean as an unevaluated sum of two doubles, sum of squared deviations): Chan, Golub and LeVeque 1979,
 -- with Knuth's two-sum so that a mean of 1e9 keeps the digits of a deviation of 1.
+-- PostgreSQL refuses a statement whose double overflows or underflows, and one absurd number must not block a batch for
+-- ever. So, here as in Moments.swift: a number beyond 1e120 makes m2 1e300 for good, which says that there is no variance;
+-- the mean goes on. Differences below 1e-150 have no square.
 CREATE FUNCTION nadi_store.merge_moments(
     n_a bigint, high_a float8, low_a float8, m2_a float8, n_b bigint, high_b float8, low_b float8, m2_b float8,
     OUT mean_high float8, OUT mean_low float8, OUT m2 float8
@@ -36,25 +39,38 @@ BEGIN
         mean_high := high_a; mean_low := low_a; m2 := m2_a;
     ELSIF n_a = 0 THEN
         mean_high := high_b; mean_low := low_b; m2 := m2_b;
+    ELSIF m2_a >= 1e300 OR m2_b >= 1e300 OR abs(high_a) > 1e120 OR abs(high_b) > 1e120 THEN
+        mean_high := nadi_store.bounded_mean(nadi_store.share_of_mean(high_a, n_a::float8 / (n_a + n_b))
+                                             + nadi_store.share_of_mean(high_b, n_b::float8 / (n_a + n_b)));
+        mean_low := 0;
+        m2 := 1e300;
     ELSE
-        IF abs(high_a) > 1e150 OR abs(high_b) > 1e150 THEN
-            -- The squared deviations leave the range of a double: keep the mean, give up the variance.
-            mean_high := high_a * (n_a::float8 / (n_a + n_b)) + high_b * (n_b::float8 / (n_a + n_b));
-            mean_low := 0;
-            m2 := 1.7976931348623157e308;
-            RETURN;
-        END IF;
         delta := (high_b - high_a) + (low_b - low_a);
-        shift := delta * (n_b::float8 / (n_a + n_b));
+        shift := CASE WHEN abs(delta) < 1e-290 THEN 0 ELSE delta * (n_b::float8 / (n_a + n_b)) END;
         total := high_a + shift;
         rest := total - high_a;
         rest := (high_a - (total - rest)) + (shift - rest) + low_a;
         mean_high := total + rest;
         mean_low := rest - (mean_high - total);
-        m2 := nadi_store.bounded_sum(nadi_store.bounded_sum(m2_a, m2_b),
-                                     delta * delta * (n_a::float8 * n_b / (n_a + n_b)));
+        m2 := m2_a + m2_b
+            + CASE WHEN abs(delta) < 1e-150 THEN 0 ELSE delta * delta * (n_a::float8 * n_b / (n_a + n_b)) END;
     END IF;
 END
+$$;
+
+-- A quarter of what a group's mean adds to the mean of several, and the mean of such parts: no sum leaves a double's range.
+CREATE FUNCTION nadi_store.share_of_mean(mean float8, weight float8) RETURNS float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN abs(mean) < 1e-290 THEN 0 ELSE mean / 4 * weight END
+$$;
+CREATE FUNCTION nadi_store.square(x float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN abs(x) < 1e-150 THEN 0 ELSE x * x END
+$$;
+CREATE FUNCTION nadi_store.mean_over(x float8, n float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN abs(x) < 1e-290 THEN 0 ELSE x / n END
+$$;
+CREATE FUNCTION nadi_store.bounded_mean(parts float8) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT 4 * greatest(-4.494e307, least(4.494e307, parts))
 $$;
 
 -- A sum that stays finite: PostgreSQL refuses a statement whose double overflows, and one absurd value must not block
@@ -63,6 +79,9 @@ CREATE FUNCTION nadi_store.bounded_sum(a float8, b float8) RETURNS float8 LANGUA
     SELECT CASE WHEN abs(a) < 8e307 AND abs(b) < 8e307 THEN a + b
                 WHEN abs(a) >= abs(b) THEN a ELSE b END
 $$;
+CREATE AGGREGATE nadi_store.bounded_total(float8) (
+    SFUNC = nadi_store.bounded_sum, STYPE = float8, INITCOND = '0', PARALLEL = SAFE
+);
 
 -- Score histograms: n, sum p, n predicted positive, sum p where predicted positive, per bin.
 CREATE FUNCTION nadi_store.merge_scores(
@@ -97,7 +116,7 @@ CREATE FUNCTION nadi_store.derive_request_day(the_day timestamptz) RETURNS void 
     DELETE FROM nadi_store.request_day WHERE day = the_day;
     INSERT INTO nadi_store.request_day
     SELECT h.series_id, the_day, sum(h.requests), sum(h.predictions), sum(h.errors), sum(h.failed_predictions),
-           sum(h.latency_count), sum(h.latency_sum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}')
+           sum(h.latency_count), nadi_store.bounded_total(h.latency_sum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}')
     FROM nadi_store.request_hour AS h
     LEFT JOIN (SELECT s.series_id, array_agg(s.bin ORDER BY s.bin) AS bins, array_agg(s.n ORDER BY s.bin) AS counts
                FROM (SELECT r.series_id, u.bin, sum(u.n)::bigint AS n
@@ -117,17 +136,22 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
          mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count)
     WITH hours AS MATERIALIZED (
         SELECT series_id, feature_id, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
-               greatest(-1e140, least(1e140, mean_high)) AS mean_high, mean_low, least(m2, 1e300) AS m2,
-               minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count
+               mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count
         FROM nadi_store.feature_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
     ), centre AS (
-        SELECT series_id, feature_id, min(mean_high) FILTER (WHERE numeric_count > 0) AS origin FROM hours GROUP BY 1, 2
+        -- Beyond 1e120 as merge_moments does.
+        SELECT series_id, feature_id, min(mean_high) AS origin, sum(numeric_count)::float8 AS total,
+               bool_or(m2 >= 1e300 OR abs(mean_high) > 1e120) AS is_extreme
+        FROM hours WHERE numeric_count > 0 GROUP BY 1, 2
     ), deviations AS (
-        SELECT h.series_id, h.feature_id, c.origin,
-               sum(h.numeric_count * ((h.mean_high - c.origin) + h.mean_low)) / nullif(sum(h.numeric_count), 0) AS shift
+        SELECT h.series_id, h.feature_id, c.is_extreme, c.origin, nadi_store.mean_over(
+                   sum(CASE WHEN c.is_extreme THEN 0 ELSE h.numeric_count * ((h.mean_high - c.origin) + h.mean_low) END),
+                   c.total) AS shift,
+               nadi_store.bounded_mean(sum(CASE WHEN c.is_extreme
+                   THEN nadi_store.share_of_mean(h.mean_high, h.numeric_count / c.total) ELSE 0 END)) AS extreme_mean
         FROM hours AS h JOIN centre AS c USING (series_id, feature_id)
         WHERE h.numeric_count > 0
-        GROUP BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4, c.total
     ), bins AS (
         SELECT series_id, feature_id, array_agg(bin ORDER BY bin) AS bins, array_agg(n ORDER BY bin) AS counts
         FROM (SELECT h.series_id, h.feature_id, u.bin, sum(u.n)::bigint AS n
@@ -139,16 +163,18 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
     )
     SELECT h.series_id, h.feature_id, the_day, max(h.edge_set_id), sum(h.numeric_count), sum(h.categorical_count),
            sum(h.null_count), sum(h.wrong_type_count),
-           coalesce(d.origin + d.shift, 0), coalesce(d.shift - ((d.origin + d.shift) - d.origin), 0),
-           coalesce(sum(h.m2 + h.numeric_count * (((h.mean_high - d.origin) + h.mean_low) - d.shift) ^ 2)
-                    FILTER (WHERE h.numeric_count > 0), 0),
+           coalesce(CASE WHEN d.is_extreme THEN d.extreme_mean ELSE d.origin + d.shift END, 0),
+           coalesce(CASE WHEN d.is_extreme THEN 0 ELSE d.shift - ((d.origin + d.shift) - d.origin) END, 0),
+           coalesce(CASE WHEN d.is_extreme THEN 1e300 ELSE
+               sum(CASE WHEN d.is_extreme THEN 0 ELSE h.m2 + h.numeric_count * nadi_store.square(
+                   ((h.mean_high - d.origin) + h.mean_low) - d.shift) END) FILTER (WHERE h.numeric_count > 0) END, 0),
            min(h.minimum), max(h.maximum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}'),
            coalesce(c.ids, '{}'), coalesce(c.counts, '{}'), sum(h.other_count)
     FROM hours AS h
     LEFT JOIN deviations AS d USING (series_id, feature_id)
     LEFT JOIN bins AS b USING (series_id, feature_id)
     LEFT JOIN categories AS c USING (series_id, feature_id)
-    GROUP BY h.series_id, h.feature_id, d.origin, d.shift, b.bins, b.counts, c.ids, c.counts
+    GROUP BY h.series_id, h.feature_id, d.is_extreme, d.extreme_mean, d.origin, d.shift, b.bins, b.counts, c.ids, c.counts
     ORDER BY h.series_id, h.feature_id;
 $$;
 
@@ -196,8 +222,8 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
            coalesce(c.predicted, '{}'), coalesce(c.labels, '{}'), coalesce(c.counts, '{}'),
            coalesce(s.bins, '{}'), coalesce(s.counts, '{}'), coalesce(s.y, '{}'), coalesce(s.p, '{}'),
            coalesce(s.p2, '{}'), coalesce(s.py, '{}'),
-           sum(h.log_loss_count), sum(h.log_loss_sum), sum(h.error_count), sum(h.error_sum), sum(h.error_abs_sum),
-           sum(h.error_square_sum), sum(h.delay_count), sum(h.delay_sum),
+           sum(h.log_loss_count), nadi_store.bounded_total(h.log_loss_sum), sum(h.error_count), nadi_store.bounded_total(h.error_sum), nadi_store.bounded_total(h.error_abs_sum),
+           nadi_store.bounded_total(h.error_square_sum), sum(h.delay_count), nadi_store.bounded_total(h.delay_sum),
            coalesce(d.bins, '{}'), coalesce(d.counts, '{}')
     FROM hours AS h
     LEFT JOIN confusion AS c USING (series_id)

@@ -1,8 +1,9 @@
 /// Count, mean, sum of squared deviations, least and greatest of some finite numbers.
 ///
 /// The mean is an unevaluated sum of two doubles, so that numbers around 1e9 with a standard deviation of 1 keep mean and
-/// variance to 1e-9 in whatever order parts are merged (pairwise update of Chan, Golub and LeVeque, 1979). Sums that no
-/// double can hold stay at the greatest finite number, so that no NaN or infinity arises.
+/// variance to 1e-9 in whatever order parts are merged (pairwise update of Chan, Golub and LeVeque, 1979). A number beyond
+/// 1e120 makes the sum of squares 1e300 for good, which says that there is no variance; the mean goes on. So no NaN or
+/// infinity arises, here or in the database, which does the same, and thousands of such sums still add up.
 package struct Moments: Equatable, Sendable {
     /// How many numbers.
     package var count: Int64
@@ -36,11 +37,21 @@ package struct Moments: Equatable, Sendable {
         self.maximum = maximum
     }
 
+    /// The greatest magnitude of a number whose deviations are squared.
+    @inlinable package static var squarable: Double { 1e120 }
+    /// The sum of squares that says that there is no variance.
+    @inlinable package static var noVariance: Double { 1e300 }
+
+    /// Whether a number is beyond what can be squared.
+    @usableFromInline var isExtreme: Bool {
+        m2 >= Self.noVariance || maximum > Self.squarable || minimum < -Self.squarable
+    }
+
     /// The mean; nil where there are no numbers.
     package var mean: Double? { count > 0 ? meanHigh + meanLow : nil }
 
-    /// The sample variance (divisor n - 1); nil where there are fewer than two numbers.
-    package var variance: Double? { count > 1 ? m2 / Double(count - 1) : nil }
+    /// The sample variance (divisor n - 1); nil where there are fewer than two numbers, or one beyond 1e120.
+    package var variance: Double? { count > 1 && m2 < Self.noVariance ? m2 / Double(count - 1) : nil }
 
     /// Adds one number.
     @inlinable
@@ -67,7 +78,7 @@ package struct Moments: Equatable, Sendable {
             let deviation = (number - pivot) - shift
             squares += deviation * deviation
         }
-        guard squares.isFinite, shift.isFinite else {
+        guard least >= -Self.squarable, greatest <= Self.squarable else {
             for number in numbers { add(number) }
             return
         }
@@ -84,24 +95,28 @@ package struct Moments: Equatable, Sendable {
         guard other.count > 0 else { return }
         guard count > 0 else {
             self = other
+            if isExtreme { m2 = Self.noVariance }
             return
         }
         let mine = Double(count)
         let theirs = Double(other.count)
         let all = mine + theirs
-        let delta = (other.meanHigh - meanHigh) + (other.meanLow - meanLow)
-        let squares = m2 + other.m2 + delta * delta * (mine / all * theirs)
-        if delta.isFinite {
-            let (high, rest) = Self.sum(meanHigh, delta * (theirs / all))
-            (meanHigh, meanLow) = Self.sum(high, rest + meanLow)
-        } else {
-            meanHigh = meanHigh * (mine / all) + other.meanHigh * (theirs / all)
-            meanLow = 0
-        }
-        m2 = squares.isFinite ? squares : .greatestFiniteMagnitude
+        let wasExtreme = isExtreme || other.isExtreme
         count += other.count
         minimum = other.minimum < minimum ? other.minimum : minimum
         maximum = other.maximum > maximum ? other.maximum : maximum
+        if wasExtreme {
+            // The mean lies between the extremes, whatever rounding says; quarters, so that no sum overflows.
+            let quarter = meanHigh / 4 * (mine / all) + other.meanHigh / 4 * (theirs / all)
+            meanHigh = 4 * Swift.max(-4.494e307, Swift.min(4.494e307, quarter))
+            meanLow = 0
+            m2 = Self.noVariance
+            return
+        }
+        let delta = (other.meanHigh - meanHigh) + (other.meanLow - meanLow)
+        m2 += other.m2 + delta * delta * (mine / all * theirs)
+        let (high, rest) = Self.sum(meanHigh, delta * (theirs / all))
+        (meanHigh, meanLow) = Self.sum(high, rest + meanLow)
     }
 
     /// The rounded sum of two numbers and its rounding error (Knuth's two-sum).

@@ -4,11 +4,24 @@ internal import Synchronization
 
 /// Joins the loader's settings to the aggregation of objects.
 package enum Aggregation {
+    /// The caps of a batch: wider than those of the dictionaries, since what a batch shows first is not what was admitted
+    /// first.
+    static func configuration(_ settings: LoadSettings, hours: Set<Int64>? = nil) -> AggregationConfiguration {
+        var configuration = AggregationConfiguration(slices: settings.sliceTags, hours: hours)
+        let caps = settings.caps
+        configuration.models = max(configuration.models, 2 * caps.models)
+        configuration.versionsPerModel = max(configuration.versionsPerModel, caps.seriesPerModel / 4)
+        configuration.featuresPerModel = max(configuration.featuresPerModel, 2 * caps.featuresPerModel)
+        configuration.categoriesPerFeature = max(configuration.categoriesPerFeature, 2 * caps.categoriesPerFeature)
+        configuration.valuesPerSlice = max(configuration.valuesPerSlice, 2 * caps.sliceValues)
+        return configuration
+    }
+
     /// What aggregates objects: a pool of aggregators, one for each object that is being parsed at the same time.
     package static func make(settings: LoadSettings, mappings: [Mapping]) -> AggregateObject {
         let pool = AggregatorPool(mappings)
         return { reader, segments, hours in
-            let configuration = AggregationConfiguration(slices: settings.sliceTags, hours: hours)
+            let configuration = Self.configuration(settings, hours: hours)
             return try pool.with(configuration) { aggregator in
                 let wanted = Set(segments)
                 var place = -1
@@ -29,7 +42,7 @@ extension Aggregation {
     package static func makeJoiner(settings: LoadSettings, mappings: [Mapping]) -> MakeJoiner {
         { outcomes, hours in
             OutcomeJoiner(
-                outcomes, hours: hours, configuration: AggregationConfiguration(slices: settings.sliceTags),
+                outcomes, hours: hours, configuration: configuration(settings),
                 mappings: mappings)
         }
     }

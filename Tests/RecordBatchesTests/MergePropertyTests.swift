@@ -12,6 +12,9 @@ struct MergePropertyTests {
         configuration.valuesPerSlice = 8
         configuration.categoriesPerFeature = 12
         configuration.scoreClasses = 5
+        configuration.models = 2
+        configuration.versionsPerModel = 3
+        configuration.featuresPerModel = 4
         return configuration
     }()
 

@@ -51,6 +51,71 @@ struct OrderTests {
         }
     }
 
+    @Test func twoLoadersAreInsideTheirTransactionsOfOneDayAtOnce() async throws {
+        let pipeline = try Pipeline()
+        let day = LoadClock.day(Pipeline.base_ms) - LoadClock.day_ms
+        func segment(_ number: Int, hour: Int64) -> TestSegment {
+            var writer = TestWriter("one", number)
+            for line in 0..<30 {
+                writer.append(
+                    TestEvents.prediction(
+                        day + hour * LoadClock.hour_ms + Int64(line) * 1000, id: "p\(number)-\(line)",
+                        petal: 1e9 + Double(number * 100 + line) / 64))
+            }
+            return writer.seal(at: day + (hour + 1) * LoadClock.hour_ms, end: true)
+        }
+        // Names are admitted before, so that neither waits for the other there.
+        try await pipeline.put([segment(1, hour: 3)])
+        _ = try await pipeline.load()
+
+        // A third connection lets nobody write days: both loaders get as far as that, inside their transactions.
+        let third = try pipeline.database.connect()
+        try third.execute("BEGIN; LOCK TABLE nadi_store.request_day IN SHARE MODE")
+        let watcher = try pipeline.database.connect()
+        /// Hour and day keys of the advisory locks that waiting loaders hold, by process.
+        func held() throws -> [Int64: Set<Int64>] {
+            let rows = try watcher.query(
+                """
+                SELECT a.pid, l.objid::bigint FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)
+                WHERE a.datname = current_database() AND a.application_name = 'nadi-loader'
+                  AND a.wait_event_type = 'Lock' AND a.xact_start IS NOT NULL AND l.locktype = 'advisory' AND l.granted
+                  AND l.classid = 1851876458 AND l.mode = 'ShareLock'
+                """
+            ).rows
+            return rows.reduce(into: [:]) { $0[$1.integer(0), default: []].insert($1.integer(1)) }
+        }
+        func wait(for loaders: Int) async throws -> [Int64: Set<Int64>] {
+            for _ in 0..<600 {
+                let held = try held()
+                if held.count == loaders { return held }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            return try held()
+        }
+        try await pipeline.put([segment(2, hour: 5)])
+        async let one = pipeline.load(owner: "test/1/a")
+        #expect(try await wait(for: 1).count == 1)
+        try await pipeline.put([segment(3, hour: 7)])
+        async let two = pipeline.load(owner: "test/1/b")
+        let locks = try await wait(for: 2).map(\.value)
+        #expect(locks.count == 2)
+        if locks.count == 2 {
+            // The day is shared, the hours differ.
+            #expect(locks[0].intersection(locks[1]).count == 1)
+            #expect(locks[0].intersection(locks[1]).allSatisfy { $0 >= 1024 })
+            #expect(locks[0].count == 2 && locks[1].count == 2)
+        }
+        try third.execute("COMMIT")
+        let reports = try await (one, two)
+        #expect(reports.0.segments == 1 && reports.1.segments == 1)
+
+        let fresh = try Pipeline(bucketOf: pipeline)
+        _ = try await fresh.load()
+        let left = try TableDump(fresh.database.connect())
+        let right = try TableDump(pipeline.database.connect())
+        #expect(left.differences(right).isEmpty, "\(left.differences(right))")
+    }
+
     @Test func rebuildMendsAnAlteredRow() async throws {
         let pipeline = try Pipeline()
         try await pipeline.put(TestEvents.corpus(seed: 5, writers: 1, segments: 3, lines: 20))

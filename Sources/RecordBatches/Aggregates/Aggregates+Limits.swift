@@ -1,12 +1,17 @@
 internal import Sketches
 
 extension Aggregates {
-    /// The same rows under the caps: of a feature's categories, a tag's values and a model's score classes, the first ones
-    /// in byte order stay; the counts of the others go to `other` (classes of scores: nowhere).
+    /// The same rows under the caps: of a batch's models, a model's versions and features, a feature's categories, a tag's
+    /// values and a model's score classes, the first ones in byte order stay; the counts of the others go to `other`
+    /// (features and classes of scores: nowhere).
     ///
     /// "The first in byte order" is what makes a cap mergeable: what stays in the end was among the first of every part,
     /// so that its counts are whole in whatever order parts come.
     package func limited(by configuration: AggregationConfiguration) -> Aggregates {
+        limitedNames(by: configuration).limitedValues(by: configuration)
+    }
+
+    private func limitedValues(by configuration: AggregationConfiguration) -> Aggregates {
         let categories = keptCategories(configuration.categoriesPerFeature)
         let classes = keptClasses(configuration.scoreClasses)
         let values = keptValues(configuration.valuesPerSlice)

@@ -8,6 +8,13 @@ package struct AggregationConfiguration: Equatable, Sendable {
     package var valuesPerSlice = 1000
     /// Most categories of one feature in a batch; those beyond it count as `other`.
     package var categoriesPerFeature = 5000
+    /// Most models in a batch; those beyond it count as model `other`.
+    package var models = 1000
+    /// Most versions (with variant and environment) of one model in a batch; those beyond it count as version `other`.
+    package var versionsPerModel = 500
+    /// Most input features of one model in a batch; those beyond it are left out, since one feature's numbers mean nothing
+    /// beside another's.
+    package var featuresPerModel = 2000
     /// Most classes of the field `scores` of one model in a batch; those beyond it are left out.
     package var scoreClasses = 20
     /// Events of other hours (their begins in seconds since the epoch) are counted in segments but add no rows; nil
