@@ -28,16 +28,19 @@ struct Adoption {
     ///
     /// - Parameters:
     ///   - writer: the writer.
-    ///   - spool: a listing of the directory.
-    ///   - watched: the writer's files as they were seen last, and for how long; nil when that is not known.
+    ///   - seen: the writer's files in a listing of the directory.
+    ///   - unchanged_ms: for how long they were seen like that, by a clock that only goes forward.
     ///   - now_ms: the wall clock.
     /// - Throws: `SystemError` when a file could not be read, renamed or created; it is tried again on the next scan.
-    func end(_ writer: WriterName, in spool: Spool, watched: WriterFiles.Watched?, now_ms: Int64) throws -> Outcome {
-        let files = WriterFiles(of: writer, in: spool)
-        guard isQuiet(files, watched, now_ms: now_ms) else { return .alive }
+    func end(_ writer: WriterName, seen: WriterFiles, unchanged_ms: Int64 = 0, now_ms: Int64) throws -> Outcome {
+        func isQuiet(_ files: WriterFiles) -> Bool {
+            // Times of the future, of a clock that was set, are waited out by watching.
+            now_ms - files.lastWrite_ms >= deadAfter_ms || (files == seen && unchanged_ms >= deadAfter_ms)
+        }
+        guard isQuiet(seen) else { return .alive }
         let lockPath = "\(directory)/\(writer.lockFileName)"
         var held: FileLock?
-        if files.lock != nil {
+        if seen.lock != nil {
             held = try FileLock.attempt(path: lockPath, create: false)
             // Held by its process; or the file went meanwhile, and a listing will say so.
             guard held != nil else { return .alive }
@@ -45,7 +48,7 @@ struct Adoption {
         return try withExtendedLifetime(held) {
             let files = WriterFiles(of: writer, in: try Spool(reading: directory))
             // Gone, come or written to until the lock was taken: judged again by the next scan.
-            guard (files.lock != nil) == (held != nil), isQuiet(files, watched, now_ms: now_ms) else { return .alive }
+            guard (files.lock != nil) == (held != nil), isQuiet(files) else { return .alive }
             let (open, sealed, lock) = (files.open, files.sealed, files.lock)
             let record = lock == nil ? nil : LockRecord.read(lockPath)
             if lock == nil, open.isEmpty { return .alive }
@@ -59,14 +62,6 @@ struct Adoption {
             if lock != nil { try DurableFile.remove(path: lockPath) }
             return .adopted(lines: lines)
         }
-    }
-
-    /// Whether nothing was written for the dead age, by the files' times or, where these lie in the future of a clock
-    /// that was set, by watching them for as long.
-    private func isQuiet(_ files: WriterFiles, _ watched: WriterFiles.Watched?, now_ms: Int64) -> Bool {
-        if now_ms - files.lastWrite_ms >= deadAfter_ms { return true }
-        guard let watched, watched.files == files else { return false }
-        return watched.unchanged_ms >= deadAfter_ms
     }
 
     /// Seals open segments as they are: fsync, count, rename.
@@ -125,20 +120,25 @@ struct Adoption {
 
 /// What lies in a spool directory of one writer.
 struct WriterFiles: Equatable {
-    /// What was seen of a writer's files, and for how long it did not change by a clock that only goes forward.
-    struct Watched {
-        var files: WriterFiles
-        var unchanged_ms: Int64
-    }
-
-    var open: [Spool.OpenFile]
-    var sealed: [Spool.SealedFile]
+    var open: [Spool.OpenFile] = []
+    var sealed: [Spool.SealedFile] = []
     var lock: Spool.LockFile?
 
     init(of writer: WriterName, in spool: Spool) {
         open = spool.open.filter { $0.name.writer == writer }
         sealed = spool.sealed.filter { $0.name.writer == writer }
         lock = spool.locks.first { $0.writer == writer }
+    }
+
+    private init() {}
+
+    /// The files of all writers that have a lock file or an open segment.
+    static func unended(in spool: Spool) -> [WriterName: WriterFiles] {
+        var files: [WriterName: WriterFiles] = [:]
+        for lock in spool.locks { files[lock.writer, default: WriterFiles()].lock = lock }
+        for file in spool.open { files[file.name.writer, default: WriterFiles()].open.append(file) }
+        for file in spool.sealed { files[file.name.writer]?.sealed.append(file) }
+        return files
     }
 
     /// When the open segment or the lock record was last written, milliseconds since the epoch.

@@ -124,16 +124,15 @@ private struct SpoolFolder {
         in spool: Spool, now_ms: Int64, steady_ms: Int64, scan: inout SpoolScan
     ) throws -> Bool {
         let adoption = Adoption(directory: spool.directory, deadAfter_ms: deadAfter_ms)
-        let writers = Set(spool.locks.map(\.writer)).union(spool.open.map(\.name.writer))
-        watched = watched.filter { writers.contains($0.key) }
+        let unended = WriterFiles.unended(in: spool)
+        watched = watched.filter { unended[$0.key] != nil }
         var isChanged = false
-        for writer in writers.sorted() {
+        for (writer, files) in unended.sorted(by: { $0.key < $1.key }) {
             do {
-                let files = WriterFiles(of: writer, in: spool)
                 if watched[writer]?.files != files { watched[writer] = (files, steady_ms) }
                 let unchanged_ms = steady_ms - (watched[writer]?.since_ms ?? steady_ms)
                 let outcome = try adoption.end(
-                    writer, in: spool, watched: .init(files: files, unchanged_ms: unchanged_ms), now_ms: now_ms)
+                    writer, seen: files, unchanged_ms: unchanged_ms, now_ms: now_ms)
                 switch outcome {
                 case .alive: break
                 case .completed: isChanged = true

@@ -204,7 +204,8 @@ import Testing
             counts: WriterCounts(appended: 119, written: 112, dropped: DropCounts(disk_full: 7)), closed: false)
         try DurableFile.replace(path: wreck.folder[Self.writer.lockFileName], bytes: record.encoded())
         let adoption = Adoption(directory: wreck.folder.path, deadAfter_ms: 60_000)
-        let outcome = try adoption.end(Self.writer, in: stale, watched: nil, now_ms: wreck.now_ms() + 61_000)
+        let outcome = try adoption.end(
+            Self.writer, seen: WriterFiles(of: Self.writer, in: stale), now_ms: wreck.now_ms() + 61_000)
         #expect(outcome == .adopted(lines: 12))
         #expect(try wreck.names().compactMap { SegmentName($0) }.sorted().map(\.seq) == [3, 4, 5, 6])
         let line = try #require(try wreck.endLine())
@@ -219,7 +220,7 @@ import Testing
         let path = wreck.folder["\(Self.writer)-4.open"]
         try setTime(path, now_ms - 1_000)
         let adoption = Adoption(directory: wreck.folder.path, deadAfter_ms: 60_000)
-        #expect(try adoption.end(Self.writer, in: stale, watched: nil, now_ms: now_ms) == .alive)
+        #expect(try adoption.end(Self.writer, seen: WriterFiles(of: Self.writer, in: stale), now_ms: now_ms) == .alive)
         #expect(try wreck.names().contains("\(Self.writer)-4.open"))
     }
 

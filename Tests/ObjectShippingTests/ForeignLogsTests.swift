@@ -18,6 +18,8 @@ private final class LogFolder {
     private(set) var faults: [String] = []
     /// Every fault of every look.
     private(set) var told: [String] = []
+    /// The manifests' entries of what was shipped.
+    private(set) var stored: [Manifest.Segment] = []
     /// How far the wall clock is ahead of the machine's.
     var later_ms: Int64 = 0
 
@@ -74,6 +76,7 @@ private final class LogFolder {
             let raw = try Decoder.decode(builder.finish().object, limit: 1 << 30)
             if let known = shipped[segment.writer]?[segment.seq] { #expect(known == raw) }
             shipped[segment.writer, default: [:]][segment.seq] = raw
+            stored.append(segment)
             faults += logs.shipped([candidate.id])
         }
         return scan
@@ -244,6 +247,48 @@ private final class LogFolder {
         try log.restart(losingState: true)
         try log.look()
         #expect(log.shipped == before)
+    }
+
+    @Test func aLostStateIsFoundAgainByWhatIsStored() throws {
+        let log = try LogFolder()
+        let now_ms = Int64(time(nil)) * 1_000
+        #expect(log.logs.history(now_ms: 0) == nil)
+        try log.write("a.log.1", text(0..<3))
+        try log.write("b.log.1", text(0..<3))
+        try log.write("c.log.1", text(10..<20))
+        try log.look()
+        for turn in 0..<2 {
+            try log.append("c.log.1", text((20 + turn)..<(21 + turn)))
+            try log.look()
+        }
+        #expect(log.stored.count == 5)
+        try log.restart()
+        #expect(log.logs.history(now_ms: 0) == nil)
+        try log.restart(losingState: true)
+        let span = try #require(log.logs.history(now_ms: 0))
+        #expect(span.lowerBound <= -7 * 86_400_000 && span.upperBound > 1_600_000_000_000)
+        #expect(log.logs.recall(log.stored.shuffled(), now_ms: now_ms) == nil)
+        #expect(log.logs.history(now_ms: 0) == nil)
+        #expect(try log.look().candidates.isEmpty)
+        try log.append("c.log.1", text(22..<23))
+        try log.append("b.log.1", text(3..<4))
+        try log.look()
+        #expect(log.shipped.count == 3 && log.lines == (lines(0..<4) + lines(0..<3) + lines(10..<23)).sorted())
+        // A part that is no longer there: what follows it proves nothing.
+        try log.restart(losingState: true)
+        let grown = try #require(log.shipped.first { $0.value.count == 4 }?.key)
+        _ = log.logs.recall(log.stored.filter { $0.writer != grown || $0.seq != 0 }, now_ms: now_ms)
+        #expect(try log.look(ships: false).candidates.map(\.rawBytes) == [text(10..<23).utf8.count])
+    }
+
+    @Test func aLostStateThatCannotBeFoundAgainIsTold() throws {
+        let log = try LogFolder()
+        try log.write("app.log.1", text(0..<10))
+        try log.look()
+        try log.restart(losingState: true)
+        #expect(try #require(log.logs.recall(nil, now_ms: 0)).contains("whose lines count twice"))
+        #expect(log.logs.recall(nil, now_ms: 0) == nil)
+        #expect(try log.look().candidates.count == 1)
     }
 
     @Test func aPlanSurvivesACrashBeforeTheUpload() throws {
