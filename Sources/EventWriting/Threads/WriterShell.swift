@@ -197,7 +197,8 @@ final class WriterShell {
         if machine.isInDoubt {
             lastFailure = (lastFailure ?? "") + "; a new writer writes again what was not sealed"
         } else {
-            lastFailure = "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
+            lastFailure =
+                "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
         }
         var random = FastRandom()
         return .renamed(WriterName(host: host, id: UUIDv7(time_ms: clock.wall_ms, using: &random)))
