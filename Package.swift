@@ -15,7 +15,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
         // C boundary: a module map and thin inline shims, each imported by exactly one Swift module.
@@ -89,7 +88,6 @@ let package = Package(
             name: "TestSupport",
             dependencies: [
                 "DurableIO", "ObjectStorage", "TableStorage",
-                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             path: "Tests/TestSupport"),
         .executableTarget(
