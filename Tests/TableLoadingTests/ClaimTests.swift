@@ -38,10 +38,14 @@ struct ClaimTests {
         try await pipeline.report(ended: true)
         let gate = Gate()
         let slow = pipeline.loader(store: GatedStore(store: pipeline.store, gate: gate), owner: "a/1/a") {
-            $0.lease_s = 1
+            $0.lease_s = 4
         }
         let running = Task { try await slow.load(reach: .all) }
-        try await Task.sleep(for: .seconds(2.5))
+        let connection = try pipeline.database.connect()
+        while try connection.query("SELECT count(*) FROM nadi_store.object")[0].integer(0) < Int64(segments.count) {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        try await Task.sleep(for: .seconds(6))
         let other = try await pipeline.load(owner: "b/1/b")
         #expect(other.objects == 0)
         await gate.open()
