@@ -37,7 +37,7 @@ SELECT date_trunc('hour', g.sealed_at, 'UTC') AS bucket_start, h.host, w.writer,
 FROM nadi_store.segment_reject r JOIN nadi_store.segment g USING (segment_id) JOIN nadi_store.writer w USING (writer_id)
 JOIN nadi_store.host h USING (host_id)
 GROUP BY 1, 2, 3, 4;
-COMMENT ON VIEW nadi.reject IS 'Rejected lines by the hour their segment was sealed, writer and reason. Their text stays with the loader: nadi rejects shows it.';
+COMMENT ON VIEW nadi.reject IS 'Rejected lines by the hour their segment was sealed, writer and reason. Their text stays in nadi_store.reject_line, which the readers'' role cannot see.';
 
 -- What a host had shipped when it reported is known only after the bucket was listed again: covered_at is the newest such
 -- report. A host that has none yet is known no further than the start of the newest run that succeeded.
