@@ -48,15 +48,9 @@ final class ShipperProgram: Sendable {
         try DurableFile.replace(path: folder["shipper.yaml"], bytes: Array(text.utf8))
     }
 
-    /// Where the program lies.
-    static var path: String {
-        let root = DurableFile.folder(of: DurableFile.folder(of: DurableFile.folder(of: #filePath)))
-        return (TestServers.variable("NADI_TEST_BINARIES") ?? "\(root)/.build/debug") + "/nadi-shipper"
-    }
-
     /// Starts a command of the program.
     func start(_ command: String..., environment: [String] = []) throws -> ChildProcess {
-        let verbs = [ShipperProgram.path] + command + ["--config", folder["shipper.yaml"]]
+        let verbs = [BuiltPrograms.debug("nadi-shipper")] + command + ["--config", folder["shipper.yaml"]]
         return try ChildProcess("env", credentials + environment + verbs, output: folder["log"])
     }
 

@@ -88,8 +88,6 @@ final class WholePath: Sendable {
 
     // MARK: Programs
 
-    private static let binaries = TestServers.variable("NADI_TEST_BINARIES") ?? ".build/debug"
-
     private var environment: [String: String] {
         ["AWS_ACCESS_KEY_ID": store.accessKey, "AWS_SECRET_ACCESS_KEY": store.secretKey]
     }
@@ -102,7 +100,7 @@ final class WholePath: Sendable {
     private func start(_ program: String, _ arguments: [String]) throws -> ChildProcess {
         let configuration = scratch[program == "nadi" ? "loader.yaml" : "shipper.yaml"]
         return try ChildProcess(
-            "\(Self.binaries)/\(program)", arguments + ["--config", configuration], environment: environment,
+            BuiltPrograms.debug(program), arguments + ["--config", configuration], environment: environment,
             output: scratch["\(program).log"])
     }
 

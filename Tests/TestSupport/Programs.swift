@@ -10,6 +10,26 @@ package enum Fixtures {
     }
 }
 
+/// The package's own programs, as they were built for the tests.
+package enum BuiltPrograms {
+    /// The path of a program of this package: the debug build, which comes with the tests.
+    package static func debug(_ name: String) -> String {
+        "\(TestServers.variable("NADI_TEST_BINARIES") ?? "\(root)/.build/debug")/\(name)"
+    }
+
+    /// The path of `nadi`, `nadi-shipper` or `event-writer-probe` as users have it (release, static Swift libraries), for
+    /// tests that look at speed or memory. `Tests/run` builds these; without them, the debug build.
+    package static func release(_ name: String) -> String {
+        TestServers.variable("NADI_TEST_RELEASE_BINARIES").map { "\($0)/\(name)" } ?? debug(name)
+    }
+
+    /// Whether `release` gives release builds.
+    package static var areReleased: Bool { TestServers.variable("NADI_TEST_RELEASE_BINARIES") != nil }
+
+    /// The repository's folder.
+    package static var root: String { DurableFile.folder(of: DurableFile.folder(of: DurableFile.folder(of: #filePath))) }
+}
+
 /// A child process, killed when the last reference goes.
 package final class ChildProcess: @unchecked Sendable {
     /// Its number.
