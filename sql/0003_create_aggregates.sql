@@ -210,10 +210,12 @@ CREATE TABLE nadi_store.outcome_arrival (
 );
 COMMENT ON TABLE nadi_store.outcome_arrival IS 'Outcome and feedback lines by day of arrival and what became of those that are no longer rows: lines = rows + superseded (repeats included) + too_late + aged_out.';
 
+CREATE SEQUENCE nadi_store.dirty_mark;
+COMMENT ON SEQUENCE nadi_store.dirty_mark IS 'Numbers of marks in dirty_hour: none is ever given twice.';
 CREATE TABLE nadi_store.dirty_hour (
     model_id int NOT NULL REFERENCES nadi_store.model,
     hour     timestamptz NOT NULL,
-    marks    bigint NOT NULL,
+    marks    bigint NOT NULL DEFAULT nextval('nadi_store.dirty_mark'),
     waiting  bigint NOT NULL,
     since    timestamptz NOT NULL DEFAULT now(),
     failures        int NOT NULL DEFAULT 0,
@@ -221,7 +223,7 @@ CREATE TABLE nadi_store.dirty_hour (
     last_error      text,
     PRIMARY KEY (model_id, hour)
 );
-COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes changed since they were joined. marks only grows; a join deletes the row only if marks is what it read, else waiting and since begin anew. An hour that cannot be joined is tried again at next_attempt_at.';
+COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes changed since they were joined. marks is the number of the newest mark, from dirty_mark; a join deletes the row only if marks is what it read, else waiting and since begin anew. An hour that cannot be joined is tried again at next_attempt_at.';
 
 CREATE TABLE nadi_store.aged_hour (
     model_id int NOT NULL REFERENCES nadi_store.model,

@@ -238,38 +238,47 @@ $$;
 -- not dirty and it has been in the tables for a week, so that a join and several sweeps have looked for it: an archive
 -- older than label_days that is loaded anew is joined first. Other outcomes and feedback go by their arrival.
 -- The caller holds the outcome locks of all models.
-CREATE FUNCTION nadi_store.age_out_outcomes(first_kept date, the_now timestamptz) RETURNS bigint
+-- At most about `most` rows at a time: the caller goes on until nothing is left.
+CREATE FUNCTION nadi_store.age_out_outcomes(first_kept date, the_now timestamptz, most bigint) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     first_hour timestamptz := first_kept::timestamp AT TIME ZONE 'UTC';
     deleted    bigint;
 BEGIN
     CREATE TEMP TABLE IF NOT EXISTS aging_hour (model_id int, hour timestamptz) ON COMMIT DELETE ROWS;
+    -- An hour goes whole or not at all. A label's hour is its prediction_hour or one beside it, which has an index.
     INSERT INTO aging_hour
-    SELECT DISTINCT o.model_id, o.joined_hour FROM nadi_store.outcome AS o
-    WHERE o.event_type = 'outcome' AND o.name = 'label' AND o.joined_hour < first_hour
-      AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
-                      WHERE d.model_id = o.model_id AND d.hour IN (o.joined_hour, o.prediction_hour));
-    -- An hour goes whole or not at all.
-    DELETE FROM aging_hour AS g
-    WHERE EXISTS (SELECT FROM nadi_store.outcome AS o JOIN nadi_store.dirty_hour AS d
-                  ON d.model_id = o.model_id AND d.hour IN (o.joined_hour, o.prediction_hour)
-                  WHERE o.model_id = g.model_id AND o.joined_hour = g.hour);
+    SELECT model_id, joined_hour
+    FROM (SELECT o.model_id, o.joined_hour,
+                 sum(count(*)) OVER (ORDER BY o.joined_hour, o.model_id) - count(*) AS before
+          FROM nadi_store.model AS m JOIN nadi_store.outcome AS o
+            ON o.model_id = m.model_id AND o.prediction_hour < first_hour + interval '2 hours'
+          WHERE o.event_type = 'outcome' AND o.name = 'label' AND o.joined_hour < first_hour
+          GROUP BY 1, 2
+          HAVING NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
+                             WHERE d.model_id = o.model_id AND (d.hour = o.joined_hour
+                                                                OR d.hour = ANY (array_agg(o.prediction_hour))))) AS g
+    WHERE before < most;
     INSERT INTO nadi_store.aged_hour (model_id, hour)
     SELECT model_id, hour FROM aging_hour ORDER BY 1, 2 ON CONFLICT DO NOTHING;
-    WITH gone AS (
-        DELETE FROM nadi_store.outcome AS o
-        WHERE CASE
-            WHEN o.event_type <> 'outcome' OR o.name <> 'label' THEN o.arrival_day < first_kept
-            WHEN o.joined_hour IS NOT NULL THEN
-                EXISTS (SELECT FROM aging_hour AS g WHERE g.model_id = o.model_id AND g.hour = o.joined_hour)
-            ELSE o.arrival_day < first_kept
-                AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d WHERE d.model_id = o.model_id
-                                AND d.hour BETWEEN o.prediction_hour - interval '1 hour'
-                                               AND o.prediction_hour + interval '1 hour')
-                AND NOT EXISTS (SELECT FROM nadi_store.segment AS s JOIN nadi_store.object AS b USING (object_id)
-                                WHERE s.segment_id = o.segment_id AND b.loaded_at > the_now - interval '7 days')
-            END
+    WITH chosen AS (
+        SELECT o.ctid AS place FROM aging_hour AS g JOIN nadi_store.outcome AS o
+            ON o.model_id = g.model_id AND o.joined_hour = g.hour
+            AND o.prediction_hour BETWEEN g.hour - interval '1 hour' AND g.hour + interval '1 hour'
+        WHERE o.event_type = 'outcome' AND o.name = 'label'
+        UNION ALL
+        (SELECT o.ctid FROM nadi_store.outcome AS o
+         WHERE o.arrival_day < first_kept AND (
+               o.event_type <> 'outcome' OR o.name <> 'label' OR (
+                   o.joined_hour IS NULL
+                   AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d WHERE d.model_id = o.model_id
+                                   AND d.hour BETWEEN o.prediction_hour - interval '1 hour'
+                                                  AND o.prediction_hour + interval '1 hour')
+                   AND NOT EXISTS (SELECT FROM nadi_store.segment AS s JOIN nadi_store.object AS b USING (object_id)
+                                   WHERE s.segment_id = o.segment_id AND b.loaded_at > the_now - interval '7 days')))
+         LIMIT most)
+    ), gone AS (
+        DELETE FROM nadi_store.outcome AS o USING chosen AS c WHERE o.ctid = c.place
         RETURNING o.arrival_day, o.event_type, o.model_id
     ), counted AS (
         SELECT arrival_day, event_type, model_id, count(*) AS n FROM gone GROUP BY 1, 2, 3
@@ -282,4 +291,4 @@ BEGIN
     RETURN deleted;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.age_out_outcomes(date, timestamptz) IS 'Deletes outcome rows past label_days, labels by their prediction''s hour, counts them as aged_out and closes their hours to joins.';
+COMMENT ON FUNCTION nadi_store.age_out_outcomes(date, timestamptz, bigint) IS 'Deletes outcome rows past label_days, labels by their prediction''s hour, counts them as aged_out and closes their hours to joins; a bounded number at a time.';

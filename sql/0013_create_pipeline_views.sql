@@ -76,15 +76,17 @@ COMMENT ON VIEW nadi.complete_until IS 'How far all numbers are complete: every 
 
 CREATE VIEW nadi.audit_balance AS
 WITH typed AS (
-    SELECT h.event_type, sum(h.lines)::bigint AS lines
-    FROM nadi_store.segment_hour h JOIN nadi_store.segment g USING (segment_id) WHERE g.state = 'loaded' GROUP BY 1
+    SELECT event_type, sum(lines)::bigint AS lines FROM nadi_store.ledger_hour GROUP BY 1
 ), request AS (
     SELECT s.model_id, s.slice_key, r.hour, sum(r.predictions) AS predictions
     FROM nadi_store.request_hour r JOIN nadi_store.series s USING (series_id) GROUP BY 1, 2, 3
 ), loads AS (
-    SELECT h.hour, min(o.loaded_at) AS first, max(o.loaded_at) AS last
-    FROM nadi_store.segment_hour h JOIN nadi_store.segment g USING (segment_id) JOIN nadi_store.object o USING (object_id)
-    WHERE h.event_type = 'prediction' AND g.state = 'loaded' GROUP BY 1
+    SELECT hour, min(first) AS first, max(last) AS last FROM (
+        SELECT h.hour, o.loaded_at AS first, o.loaded_at AS last
+        FROM nadi_store.segment_hour h JOIN nadi_store.segment g USING (segment_id) JOIN nadi_store.object o USING (object_id)
+        WHERE h.event_type = 'prediction' AND g.state = 'loaded'
+        UNION ALL SELECT hour, first_loaded_at, last_loaded_at FROM nadi_store.expired_hour WHERE event_type = 'prediction') l
+    GROUP BY 1
 ), mixed AS (
     SELECT substr(b.name, 7) AS slice_key, l.hour
     FROM nadi_store.loader_state b LEFT JOIN nadi_store.loader_state e ON e.name = 'slice_end:' || substr(b.name, 7)
@@ -104,6 +106,7 @@ WITH typed AS (
     SELECT 20, 'storage', 'written', (SELECT sum(written) FROM nadi_store.writer WHERE format = 'native'), 'stored + unshipped',
            (SELECT sum(lines) FROM (SELECT DISTINCT ON (g.writer_id, g.seq) g.lines FROM nadi_store.segment g JOIN nadi_store.writer w USING (writer_id)
                 WHERE w.format = 'native' ORDER BY g.writer_id, g.seq, g.state DESC) d)
+               + coalesce((SELECT sum(expired_lines) FROM nadi_store.writer WHERE format = 'native'), 0)
                + coalesce((SELECT sum(unshipped_lines) FROM nadi_store.host), 0),
            'While writers run the sides are read at different moments and differ a little.'
     UNION ALL
@@ -114,7 +117,8 @@ WITH typed AS (
                            WHERE NOT EXISTS (SELECT FROM nadi_store.segment g WHERE g.object_id = o.object_id)), 0),
            'Unread: objects that are claimed, pending, poisoned, expired or lost.'
     UNION ALL
-    SELECT 40, 'types', 'loaded', (SELECT sum(loaded_lines) FROM nadi_store.segment WHERE state = 'loaded'), 'lines by hour and type',
+    SELECT 40, 'types', 'loaded', coalesce((SELECT sum(loaded_lines) FROM nadi_store.segment WHERE state = 'loaded'), 0)
+               + coalesce((SELECT sum(loaded_lines) FROM nadi_store.expired_ledger), 0), 'lines by hour and type',
            (SELECT sum(lines) FROM typed), ''
     UNION ALL
     SELECT 50, 'predictions by hour', 'prediction lines', (SELECT lines FROM typed WHERE event_type = 'prediction'), 'hours',

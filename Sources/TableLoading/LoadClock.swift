@@ -1,5 +1,6 @@
 internal import EventModel
 internal import Glibc
+package import TableStorage
 
 /// Times as the loader writes and compares them: milliseconds since the epoch, UTC.
 package enum LoadClock {
@@ -13,6 +14,12 @@ package enum LoadClock {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    /// The database's wall clock: one for all loaders, so that one whose own is wrong neither drops what is kept nor looks
+    /// for objects on the wrong day.
+    package static func now_ms(_ connection: Connection) throws -> Int64 {
+        try connection.query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")[0].integer(0)
     }
 
     /// Seconds of a clock that only goes forward.

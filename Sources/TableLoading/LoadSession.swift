@@ -157,7 +157,7 @@ struct LoadSession {
                     let admitted = try Admission(settings.caps).admit(batch.aggregates, connection)
                     let commit = BatchCommit(
                         batch: batch, admitted: admitted, owner: settings.owner, retention: retention,
-                        now_ms: LoadClock.now_ms())
+                        now_ms: try LoadClock.now_ms(connection))
                     return (try commit.run(connection), admitted.refused)
                 }
                 for (kind, count) in refused { report.refused[kind, default: 0] += count }

@@ -28,8 +28,11 @@ package struct Loader: Sendable {
         progress: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.store = store
-        database = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
-        side = DatabaseThread(connectionString, ConnectionOptions(applicationName: "nadi-loader"))
+        // A loader that stands still inside a transaction must not hold up the others for long.
+        let options = ConnectionOptions(
+            applicationName: "nadi-loader", idleTransactionTimeout: Int(max(10, min(60, settings.lease_s / 3))))
+        database = DatabaseThread(connectionString, options)
+        side = DatabaseThread(connectionString, options)
         self.settings = settings
         formats = Set(mappings.map(\.name))
         mappingHashes = Dictionary(mappings.map { ($0.name, hex($0.sha256)) }, uniquingKeysWith: { first, _ in first })
@@ -57,7 +60,7 @@ package struct Loader: Sendable {
             session.report.unreadableReports = try await reports.refresh()
             let covered = try await reports.newest()
             let listing = ObjectListing(store: store, database: side, prefix: settings.prefix)
-            let now = LoadClock.now_ms()
+            let now = try await side.run { try LoadClock.now_ms($0) }
             let due = try await listing.dueReach(now_ms: now)
             let claims = claims
             let unfinished = try await claims.claimUnfinished(limit: 10_000, knownFormats: Array(formats))
@@ -80,7 +83,7 @@ package struct Loader: Sendable {
             session.report.joinedHours = joins.hours
             session.report.failed += joins.failed.map { ("hour \(LoadClock.hourText($0.hour_ms))", $0.reason) }
             let retention = retention
-            try await database.run { try retention.apply(now_ms: LoadClock.now_ms(), $0) }
+            try await database.runWithRetries { try retention.apply(now_ms: try LoadClock.now_ms($0), $0) }
         } catch {
             await session.abandon()
             session.report.seconds = LoadClock.monotonic_s() - start

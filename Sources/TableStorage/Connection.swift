@@ -175,7 +175,8 @@ package final class Connection {
         try execute(
             """
             SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET bytea_output = 'hex';
-            SET statement_timeout = '\(options.statementTimeout)s'; SET lock_timeout = '\(options.lockTimeout)s'
+            SET statement_timeout = '\(options.statementTimeout)s'; SET lock_timeout = '\(options.lockTimeout)s';
+            SET idle_in_transaction_session_timeout = '\(options.idleTransactionTimeout)s'
             """)
     }
 

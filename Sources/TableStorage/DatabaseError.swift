@@ -27,7 +27,9 @@ package struct DatabaseError: Error, Sendable, CustomStringConvertible {
 
     /// The connection is of no more use; another one may do.
     package var isConnectionLost: Bool {
-        sqlState.isEmpty || sqlState.hasPrefix("08") || sqlState.hasPrefix("57P")
+        // 25P03, 25P04: the server ended a session whose transaction stood still.
+        sqlState.isEmpty || sqlState.hasPrefix("08") || sqlState.hasPrefix("57P") || sqlState == "25P03"
+            || sqlState == "25P04"
     }
 
     /// The same transaction may succeed when it is tried again: serialization failures, deadlocks, lock and statement

@@ -26,6 +26,7 @@ import Testing
         if !objects.isEmpty {
             try connection.execute(
                 """
+                SELECT nadi_store.ensure_ledger(sealed) FROM (VALUES \(objects)) AS v(key, host, sealed, state);
                 INSERT INTO nadi_store.object (object_key, host_id, sealed_at, size_bytes, state)
                 SELECT v.key, h.host_id, v.sealed, 1, v.state FROM (VALUES \(objects)) AS v(key, host, sealed, state)
                 JOIN nadi_store.host h USING (host)
@@ -112,19 +113,20 @@ import Testing
             INSERT INTO nadi_store.host (host, state, reported_at) VALUES ('a', 'running', now());
             INSERT INTO nadi_store.writer (writer, host_id, appended, written, dropped_disk_full)
                 SELECT 'a-1', host_id, 130, 120, 10 FROM nadi_store.host;
+            SELECT nadi_store.ensure_ledger('2026-11-23Z');
             INSERT INTO nadi_store.object (object_key, host_id, sealed_at, size_bytes, state, lines)
                 SELECT k, host_id, '2026-11-23 10:59:00Z', 1, 'loaded', n
                 FROM nadi_store.host, (VALUES ('k1', 120), ('k2', 50)) v(k, n);
             INSERT INTO nadi_store.segment (object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state,
-                                            loaded_lines, rejected_lines)
+                                            loaded_lines, rejected_lines, object_sealed_at)
                 SELECT o.object_id, w.writer_id, v.seq, '2026-11-23 10:59:00Z', v.lines, 1, '', v.state,
-                       v.loaded, v.rejected
+                       v.loaded, v.rejected, o.sealed_at
                 FROM nadi_store.writer w, nadi_store.object o
                 JOIN (VALUES ('k1', 0, 50, 'loaded', 48, 2), ('k1', 1, 70, 'loaded', 69, 1),
                              ('k2', 0, 50, 'duplicate', 0, 0))
                     AS v(k, seq, lines, state, loaded, rejected) ON o.object_key = v.k;
             INSERT INTO nadi_store.segment_reject
-                SELECT segment_id, 'invalid_json', rejected_lines FROM nadi_store.segment WHERE rejected_lines > 0;
+                SELECT segment_id, 'invalid_json', rejected_lines, object_sealed_at FROM nadi_store.segment WHERE rejected_lines > 0;
             """)
         let reader = try database.connectAsReader()
         let object = try reader.query(

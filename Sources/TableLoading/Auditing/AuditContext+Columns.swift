@@ -156,7 +156,7 @@ extension AuditContext {
                 + "AND t.numeric_count + t.categorical_count + t.null_count + t.wrong_type_count > \(successes)",
             join: request + " JOIN nadi_store.feature AS f ON f.feature_id = t.feature_id",
             "a feature has more values than there are successful predictions")
-        // Hours that are to be joined again, and those whose outcome rows have aged out, are not whole.
+        // Hours that are to be joined again, that are closed, and whose outcome rows have aged out, are not whole.
         try each(
             """
             SELECT m.model_name, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(h.n, 0)::bigint,
@@ -171,6 +171,9 @@ extension AuditContext {
               AND hour >= to_timestamp(\((now_ms - (settings.retention.labelDays - 1) * LoadClock.day_ms) / 1000))
               AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
                               WHERE d.model_id = m.model_id AND d.hour = coalesce(h.hour, o.hour))
+              AND NOT EXISTS (SELECT FROM nadi_store.segment_hour AS c JOIN nadi_store.segment AS s USING (segment_id)
+                              JOIN nadi_store.object AS b USING (object_id)
+                              WHERE c.hour = coalesce(h.hour, o.hour) AND b.state IN ('lost', 'expired'))
             """, report: &report, remedy: "Mark the hour for a new join: `nadi rebuild` of it does"
         ) { row in
             (
@@ -220,10 +223,13 @@ extension AuditContext {
                     FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s USING (series_id)
                     WHERE s.slice_key <> 'all'
                 ), loads AS (
-                    SELECT h.hour, min(o.loaded_at) AS first, max(o.loaded_at) AS last
-                    FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS g USING (segment_id)
-                    JOIN nadi_store.object AS o USING (object_id)
-                    WHERE h.event_type = 'prediction' AND g.state = 'loaded' GROUP BY 1
+                    SELECT hour, min(first) AS first, max(last) AS last FROM (
+                        SELECT h.hour, o.loaded_at AS first, o.loaded_at AS last
+                        FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS g USING (segment_id)
+                        JOIN nadi_store.object AS o USING (object_id)
+                        WHERE h.event_type = 'prediction' AND g.state = 'loaded'
+                        UNION ALL SELECT hour, first_loaded_at, last_loaded_at FROM nadi_store.expired_hour
+                        WHERE event_type = 'prediction') AS l GROUP BY 1
                 ), pairs AS (
                     SELECT g.model_id, g.slice_key, g.hour, a.part FROM tagged AS g
                     JOIN sums AS a ON a.model_id = g.model_id AND a.hour = g.hour AND a.slice_key = 'all'

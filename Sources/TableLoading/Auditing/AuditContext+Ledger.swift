@@ -103,7 +103,8 @@ extension AuditContext {
                    w.dropped_buffer_full + w.dropped_disk_full + w.dropped_io_error + w.dropped_too_large
                        + w.dropped_invalid AS dropped,
                    w.adopted, w.end_seq, w.reported_at, h.reported_at, w.reported_segments,
-                   coalesce(s.lines, 0), coalesce(s.segments, 0), coalesce(s.last_seq, -1), coalesce(s.gaps, '{}'),
+                   coalesce(s.lines, 0) + w.expired_lines, coalesce(s.segments, 0),
+                   greatest(s.last_seq, w.expired_seq, -1), coalesce(s.gaps, '{}'),
                    s.newest, h.state
             FROM nadi_store.writer AS w JOIN nadi_store.host AS h USING (host_id)
             LEFT JOIN LATERAL (
@@ -112,7 +113,8 @@ extension AuditContext {
                        array_agg(ARRAY[g.previous + 1, g.seq - 1, g.previous_ms,
                                        (extract(epoch FROM g.sealed_at) * 1000)::bigint])
                            FILTER (WHERE g.seq > g.previous + 1) AS gaps
-                FROM (SELECT seq, lines, sealed_at, coalesce(lag(seq) OVER (ORDER BY seq), -1) AS previous,
+                FROM (SELECT seq, lines, sealed_at,
+                             greatest(lag(seq) OVER (ORDER BY seq), w.expired_seq, -1) AS previous,
                              coalesce((extract(epoch FROM lag(sealed_at) OVER (ORDER BY seq)) * 1000)::bigint,
                                       0) AS previous_ms
                       FROM nadi_store.segment WHERE writer_id = w.writer_id AND state = 'loaded') AS g

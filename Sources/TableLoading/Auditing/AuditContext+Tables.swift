@@ -25,7 +25,7 @@ extension AuditContext {
             """
             SELECT o.object_key, o.lines, coalesce(sum(s.lines), 0)::bigint
             FROM nadi_store.object AS o LEFT JOIN nadi_store.segment AS s USING (object_id)
-            WHERE o.state IN ('loaded', 'expired', 'lost') GROUP BY o.object_id HAVING o.lines <> coalesce(sum(s.lines), 0)
+            WHERE o.state IN ('loaded', 'expired', 'lost') GROUP BY o.object_id, o.object_key, o.lines HAVING o.lines <> coalesce(sum(s.lines), 0)
             """, &report
         ) { row in
             (
@@ -82,7 +82,7 @@ extension AuditContext {
             """
             SELECT to_char(coalesce(l.hour, t.hour) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(l.lines, 0),
                    coalesce(t.lines, 0)
-            FROM (SELECT hour, sum(lines)::bigint AS lines FROM nadi_store.segment_hour
+            FROM (SELECT hour, sum(lines)::bigint AS lines FROM nadi_store.ledger_hour
                   WHERE event_type = 'prediction' GROUP BY hour) AS l
             FULL JOIN (SELECT r.hour, sum(r.predictions)::bigint AS lines FROM nadi_store.request_hour AS r
                        JOIN nadi_store.series AS s USING (series_id) WHERE s.slice_key = 'all' GROUP BY r.hour) AS t
@@ -132,9 +132,8 @@ extension AuditContext {
             """
             SELECT coalesce(l.day, a.arrival_day)::text, coalesce(l.event_type, a.event_type), coalesce(l.lines, 0),
                    coalesce(a.lines, 0)
-            FROM (SELECT (s.sealed_at AT TIME ZONE 'UTC')::date AS day, h.event_type, sum(h.lines)::bigint AS lines
-                  FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id)
-                  WHERE h.event_type IN ('outcome', 'feedback') GROUP BY 1, 2) AS l
+            FROM (SELECT arrival_day AS day, event_type, sum(lines)::bigint AS lines
+                  FROM nadi_store.ledger_arrival GROUP BY 1, 2) AS l
             FULL JOIN (SELECT arrival_day, event_type, sum(lines)::bigint AS lines
                        FROM nadi_store.outcome_arrival GROUP BY 1, 2) AS a
                 ON a.arrival_day = l.day AND a.event_type = l.event_type
@@ -181,7 +180,7 @@ extension AuditContext {
             """
             SELECT to_char(coalesce(l.hour, t.hour) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(l.lines, 0),
                    coalesce(t.lines, 0)
-            FROM (SELECT hour, sum(lines)::bigint AS lines FROM nadi_store.segment_hour
+            FROM (SELECT hour, sum(lines)::bigint AS lines FROM nadi_store.ledger_hour
                   WHERE event_type = 'resource' GROUP BY hour) AS l
             FULL JOIN (SELECT hour, sum(count)::bigint AS lines FROM nadi_store.resource_hour
                        JOIN nadi_store.resource USING (resource_id)
@@ -203,7 +202,7 @@ extension AuditContext {
                    (SELECT count(*) FROM nadi_store.deployment AS d WHERE d.segment_id = s.segment_id)
             FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id)
             JOIN nadi_store.writer AS w USING (writer_id) WHERE h.event_type = 'deployment'
-            GROUP BY s.segment_id, w.writer
+            GROUP BY s.segment_id, s.seq, w.writer
             HAVING sum(h.lines) <> (SELECT count(*) FROM nadi_store.deployment AS d WHERE d.segment_id = s.segment_id)
             """, &report
         ) { row in
@@ -216,7 +215,7 @@ extension AuditContext {
 
     private func lines(of type: String) throws -> Int64 {
         try connection.query(
-            "SELECT coalesce(sum(lines), 0)::bigint FROM nadi_store.segment_hour WHERE event_type = $1", [.text(type)])[
+            "SELECT coalesce(sum(lines), 0)::bigint FROM nadi_store.ledger_hour WHERE event_type = $1", [.text(type)])[
                 0
             ]
             .integer(0)

@@ -68,13 +68,16 @@ struct ObjectWork: Sendable {
         where segment.format != Manifest.nativeFormat && !formats.contains(segment.format) {
             return .pending(claim, mapping: segment.format, lines: manifest.lines)
         }
-        let known = try await knownSegments(manifest)
+        let (known, begin_ms) = try await knownSegments(manifest)
         var fresh: [Int] = []
         var left: [LoadBatch.Left] = []
         var taken: [LoadBatch.Place: String] = [:]
         for (index, segment) in manifest.segments.enumerated() {
             let place = LoadBatch.Place(segment)
-            if let sha = known[place] ?? taken[place] {
+            if segment.sealed_ms < begin_ms {
+                // Sealed before the ledger begins: whether it was loaded is no longer known, so that it adds nothing.
+                left.append(LoadBatch.Left(object: claim.objectID, segment: segment, state: .duplicate))
+            } else if let sha = known[place] ?? taken[place] {
                 let state: LoadBatch.Left.State = sha == segment.rawSHA256 ? .duplicate : .conflict
                 left.append(LoadBatch.Left(object: claim.objectID, segment: segment, state: state))
             } else {
@@ -102,8 +105,8 @@ struct ObjectWork: Sendable {
         }
     }
 
-    /// SHA-256 of those of the manifest's segments that are loaded.
-    private func knownSegments(_ manifest: Manifest) async throws -> [LoadBatch.Place: String] {
+    /// SHA-256 of those of the manifest's segments that are loaded, and when the ledger begins.
+    private func knownSegments(_ manifest: Manifest) async throws -> ([LoadBatch.Place: String], begin_ms: Int64) {
         let writers = manifest.segments.map(\.writer)
         let numbers = manifest.segments.map { Int64($0.seq) }
         return try await side.run { connection in
@@ -119,7 +122,7 @@ struct ObjectWork: Sendable {
             for row in rows {
                 known[LoadBatch.Place(writer: row.text(0), seq: Int(row.integer(1)))] = row.text(2)
             }
-            return known
+            return (known, try ObjectListing.ledgerBegin(connection))
         }
     }
 }

@@ -90,6 +90,11 @@ package struct BatchCommit {
 
     // MARK: Ledger
 
+    /// When each object was sealed, which is where the ledger's partitions begin and end.
+    private var sealOfObject: [Int64: Int64] {
+        Dictionary(uniqueKeysWithValues: batch.objects.map { ($0.claim.objectID, $0.claim.sealed_ms) })
+    }
+
     private func upsertWriters(_ hosts: [String: Int64], _ connection: Connection) throws -> [String: Int64] {
         var rows: [String: WriterRow] = [:]
         let hostOfObject = Dictionary(uniqueKeysWithValues: batch.objects.map { ($0.claim.objectID, $0.manifest.host) })
@@ -152,15 +157,16 @@ package struct BatchCommit {
             WITH given AS MATERIALIZED (
                 SELECT *, nextval(pg_get_serial_sequence('nadi_store.segment', 'segment_id')) AS id
                 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::bigint[],
-                            $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[]) WITH ORDINALITY
-                    AS u (object, writer, seq, sealed, lines, bytes, sha, state, mapping, loaded, rejected, place)
+                            $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[])
+                    WITH ORDINALITY AS u (object, writer, seq, sealed, lines, bytes, sha, state, mapping, loaded,
+                                          rejected, object_sealed, place)
             ), inserted AS (
                 INSERT INTO nadi_store.segment
                     (segment_id, object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state,
-                     mapping_sha256, loaded_lines, rejected_lines)
+                     mapping_sha256, loaded_lines, rejected_lines, object_sealed_at)
                 OVERRIDING SYSTEM VALUE
                 SELECT id, object, writer, seq, sealed, lines, bytes, decode(sha, 'hex'), state,
-                       decode(nullif(mapping, ''), 'hex'), loaded, rejected
+                       decode(nullif(mapping, ''), 'hex'), loaded, rejected, object_sealed
                 FROM given ORDER BY writer, seq
             )
             SELECT id FROM given ORDER BY place
@@ -170,7 +176,7 @@ package struct BatchCommit {
                 .integers(segments.map { Int64($0.seq) }), .times(segments.map(\.sealed_ms)),
                 .integers(segments.map { Int64($0.lines) }), .integers(segments.map { Int64($0.rawBytes) }),
                 .texts(segments.map(\.rawSHA256)), .texts(states), .texts(hashes), .integers(loaded),
-                .integers(rejected),
+                .integers(rejected), .times(objects.map { sealOfObject[$0] ?? 0 }),
             ])
         return ids.rows.prefix(results.count).map { $0.integer(0) }
     }
@@ -203,13 +209,15 @@ package struct BatchCommit {
 
     private func copyHours(_ segments: [Int64], _ connection: Connection) throws {
         var writer = try connection.copy(
-            into: "nadi_store.segment_hour", columns: ["segment_id", "hour", "event_type", "lines"])
-        for (result, segment) in zip(batch.aggregates.segments, segments) {
+            into: "nadi_store.segment_hour", columns: ["segment_id", "hour", "event_type", "lines", "object_sealed_at"])
+        let seals = sealOfObject
+        for (place, result) in batch.aggregates.segments.enumerated() {
             for (key, lines) in result.hours where lines > 0 {
-                writer.append(segment)
+                writer.append(segments[place])
                 writer.append(time: key.hour_s * 1000)
                 writer.append(key.type.rawValue)
                 writer.append(lines)
+                writer.append(time: seals[batch.segmentObjects[place]] ?? 0)
                 try writer.endRow()
             }
         }
@@ -219,12 +227,14 @@ package struct BatchCommit {
     private func copyRejects(_ segments: [Int64], _ connection: Connection) throws {
         guard batch.aggregates.segments.contains(where: { !$0.rejects.isEmpty }) else { return }
         var counts = try connection.copy(
-            into: "nadi_store.segment_reject", columns: ["segment_id", "reason", "lines"])
-        for (result, segment) in zip(batch.aggregates.segments, segments) {
+            into: "nadi_store.segment_reject", columns: ["segment_id", "reason", "lines", "object_sealed_at"])
+        let seals = sealOfObject
+        for (place, result) in batch.aggregates.segments.enumerated() {
             for (reason, lines) in result.rejects where lines > 0 {
-                counts.append(segment)
+                counts.append(segments[place])
                 counts.append(reason.rawValue)
                 counts.append(lines)
+                counts.append(time: seals[batch.segmentObjects[place]] ?? 0)
                 try counts.endRow()
             }
         }

@@ -26,7 +26,11 @@ enum MergeStatements {
     /// Makes the session's temporary tables; harmless when repeated.
     static var createStages: String {
         let aggregates = tables.map { Self.create("stage_\($0.table)", like: $0.table) }
-        return (aggregates + [create("stage_outcome", like: "outcome")]).joined(separator: "\n")
+        let marks = """
+            CREATE TEMP TABLE IF NOT EXISTS stage_mark (model_id int, hour timestamptz, waiting bigint)
+                ON COMMIT DELETE ROWS;
+            """
+        return (aggregates + [create("stage_outcome", like: "outcome"), marks]).joined(separator: "\n")
     }
 
     private static func create(_ name: String, like table: String) -> String {

@@ -29,6 +29,9 @@ package struct ObjectClaims: Sendable {
         let lease = lease_s
         return try await database.run { connection in
             for host in Set(sorted.map(\.host)).sorted() { _ = try HostReports.hostID(host, connection) }
+            for month in Set(sorted.map { LoadClock.dayText($0.sealed_ms).prefix(7) }).sorted() {
+                try connection.query("SELECT nadi_store.ensure_ledger($1::timestamptz)", [.text("\(month)-01Z")])
+            }
             return try connection.query(
                 """
                 INSERT INTO nadi_store.object AS o
@@ -39,8 +42,9 @@ package struct ObjectClaims: Sendable {
                 FROM unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::text[], $5::bigint[], $8::text[])
                     AS u (key, sealed, size, etag, lines, host)
                 JOIN nadi_store.host AS h ON h.host = u.host
+                WHERE u.sealed >= nadi_store.ledger_begin()
                 ORDER BY u.key COLLATE "C"
-                ON CONFLICT (object_key) DO NOTHING
+                ON CONFLICT (object_key, sealed_at) DO NOTHING
                 RETURNING object_id, object_key, size_bytes, sealed_at, attempts
                 """,
                 [

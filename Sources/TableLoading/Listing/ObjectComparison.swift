@@ -20,6 +20,7 @@ extension ObjectListing {
     /// Memory: one folder.
     package func compare(_ body: (Difference) async throws -> Void) async throws {
         let events = ObjectKey.events(prefix: prefix)
+        let begin = try await database.run { try Self.ledgerBegin($0) }
         // dt=2026-11-23/hr=04/
         let length = events.utf8.count + 20
         var end = events
@@ -32,7 +33,7 @@ extension ObjectListing {
                 return String(key.prefix(length))
             }
         ) { (folder: String, objects: [ObjectInfo]) in
-            let listed = objects.compactMap { Entry($0, prefix: prefix) }
+            let listed = objects.compactMap { Entry($0, prefix: prefix) }.filter { $0.sealed_ms >= begin }
             if folder.isEmpty || listed.isEmpty || folder < end { return }
             try await reportMissing(from: end, before: folder, body)
             let after = String(folder.dropLast()) + "0"

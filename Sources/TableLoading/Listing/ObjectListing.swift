@@ -71,8 +71,9 @@ package struct ObjectListing: Sendable {
             try await pages(ObjectKey.events(prefix: prefix), startAfter: nil, body)
         case .week, .recent:
             let first = reach == .week ? now_ms - 7 * LoadClock.day_ms : try await recentStart(now_ms: now_ms)
+            let last = try await newestReport(now_ms: now_ms) + 2 * LoadClock.hour_ms
             var hour = LoadClock.hour(first)
-            while hour <= now_ms + 2 * LoadClock.hour_ms {
+            while hour <= last {
                 try await pages(
                     ObjectKey.hourFolder(prefix: prefix, hourContaining_ms: hour), startAfter: nil, body)
                 hour += LoadClock.hour_ms
@@ -106,13 +107,28 @@ package struct ObjectListing: Sendable {
         }
     }
 
+    /// Now by the database's clock, or by a host's that is ahead of it, at most two days: keys bear the hosts' time, and what
+    /// a report covers must have been looked for.
+    private func newestReport(now_ms: Int64) async throws -> Int64 {
+        try await database.run { connection in
+            let newest = try connection.query("SELECT max(reported_at) FROM nadi_store.host")[0].optionalTime(0) ?? now_ms
+            return max(now_ms, min(newest, now_ms + 2 * LoadClock.day_ms))
+        }
+    }
+
+    /// When the ledger begins, milliseconds since the epoch: older months were dropped, their objects are not new.
+    static func ledgerBegin(_ connection: Connection) throws -> Int64 {
+        try connection.query("SELECT at FROM nadi_store.loader_state WHERE name = 'ledger_kept'").first?.time(0) ?? .min
+    }
+
     private func pages(
         _ folder: String, startAfter: String?, _ body: ([Entry]) async throws -> Void
     ) async throws {
+        let begin = try await database.run { try Self.ledgerBegin($0) }
         var last = startAfter
         while true {
             let page = try await store.list(prefix: folder, startAfter: last, limit: pageSize)
-            let entries = page.objects.compactMap { Entry($0, prefix: prefix) }
+            let entries = page.objects.compactMap { Entry($0, prefix: prefix) }.filter { $0.sealed_ms >= begin }
             if !entries.isEmpty {
                 let keys = entries.map(\.key)
                 let known = try await database.run { connection in

@@ -47,8 +47,7 @@ struct JoinPass: Sendable {
             if due.isEmpty { break }
             for hour in due {
                 do {
-                    try await join(hour)
-                    report.hours += 1
+                    if try await join(hour) { report.hours += 1 }
                     storageFailures = 0
                 } catch let error as LoadError where error.code == .closedHour {
                     try await close(hour)
@@ -123,17 +122,39 @@ struct JoinPass: Sendable {
         }
     }
 
-    private func join(_ dirty: DirtyHour) async throws {
-        let aged = try await aged(dirty)
-        if !aged.isEmpty {
-            try await close(
-                DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { aged.contains($0.id) }))
+    /// The hour's marks as they are now: another loader may have joined it since, or a label may have come.
+    private func marked(_ hour: DirtyHour) async throws -> DirtyHour {
+        try await loader.side.runWithRetries { connection in
+            let rows = try connection.query(
+                """
+                SELECT d.model_id, m.model_name, d.marks, d.waiting
+                FROM nadi_store.dirty_hour AS d JOIN nadi_store.model AS m USING (model_id)
+                WHERE d.hour = $1 AND d.model_id = ANY ($2::int[]) ORDER BY d.model_id
+                """, [.time(hour.hour_ms), .integers(hour.models.map(\.id))]
+            ).rows
+            return DirtyHour(
+                hour_ms: hour.hour_ms,
+                models: rows.map {
+                    DirtyHour.Model(id: $0.integer(0), name: $0.text(1), marks: $0.integer(2), waiting: $0.integer(3))
+                })
         }
-        let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
-        if hour.models.isEmpty { return }
+    }
+
+    /// Joins an hour; false if there was nothing left to join.
+    private func join(_ due: DirtyHour) async throws -> Bool {
         for _ in 0..<20 {
+            // Marks first: a label that comes after them keeps the hour marked.
+            let dirty = try await marked(due)
+            let aged = try await aged(dirty)
+            if !aged.isEmpty {
+                try await close(
+                    DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { aged.contains($0.id) }))
+            }
+            let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
+            if hour.models.isEmpty { return false }
             let (segments, outcomes) = try await loader.side.runWithRetries { connection in
-                (
+                try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
+                return (
                     try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection),
                     try JoinedOutcome.candidates(hour, connection)
                 )
@@ -154,11 +175,13 @@ struct JoinPass: Sendable {
                 hour: hour, expected: segments.map(\.id), outcomes: outcomes, result: joiner.result(),
                 caps: loader.settings.caps)
             do {
-                return try await loader.database.runWithRetries { try swap.run($0) }
+                try await loader.database.runWithRetries { try swap.run($0) }
+                return true
             } catch let error as LoadError where error.code == .overtaken {
                 continue
             }
         }
+        return false
     }
 
     /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.

@@ -19,7 +19,8 @@ struct JoinSwap {
     ]
 
     /// Runs the swap.
-    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` if the hour's segments changed since they were read.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` if the hour's segments changed since they were read, or if
+    ///   another loader has joined it meanwhile, perhaps with labels that this join has not seen.
     func run(_ connection: Connection) throws {
         let rows = try JoinRows(result, caps: caps, connection)
         let models = hour.models.map(\.id)
@@ -29,6 +30,12 @@ struct JoinSwap {
             let now = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection).map(\.id)
             guard now == expected else {
                 throw LoadError(.overtaken, "the hour's segments changed while they were read")
+            }
+            let dirty = try connection.query(
+                "SELECT model_id FROM nadi_store.dirty_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
+                [.time(hour.hour_ms), .integers(models)])
+            guard dirty.count == models.count else {
+                throw LoadError(.overtaken, "another loader has joined the hour")
             }
             try connection.query(
                 """
@@ -100,9 +107,13 @@ struct JoinSwap {
             """
             UPDATE nadi_store.outcome SET joined_hour = NULL
             WHERE model_id = ANY ($1::int[]) AND joined_hour = $2 AND event_type = 'outcome' AND name = 'label'
-              AND prediction_id <> ALL ($3::text[])
+              AND NOT EXISTS (SELECT FROM unnest($3::int[], $4::text[]) AS u (model, id)
+                              WHERE u.model = model_id AND u.id = prediction_id)
             """,
-            [.integers(hour.models.map(\.id)), .time(hour.hour_ms), .texts(joined.map(\.predictionID))])
+            [
+                .integers(hour.models.map(\.id)), .time(hour.hour_ms), .integers(joined.map(\.model)),
+                .texts(joined.map(\.predictionID)),
+            ])
         try connection.query(
             """
             UPDATE nadi_store.outcome AS o SET joined_hour = $1
@@ -116,6 +127,14 @@ struct JoinSwap {
             ])
     }
 
+    private var neighbours: String {
+        """
+        SELECT f.model_id, n.hour, count(*)
+        FROM failed AS f, (VALUES ($2::timestamptz - interval '1 hour'), ($2::timestamptz + interval '1 hour')) AS n (hour)
+        GROUP BY 1, 2
+        """
+    }
+
     /// Hints for this hour that failed: the hours beside it are tried once.
     private func tryNeighbours(_ connection: Connection) throws {
         try connection.query(
@@ -126,11 +145,7 @@ struct JoinSwap {
                   AND joined_hour IS NULL AND event_type = 'outcome' AND name = 'label'
                 RETURNING model_id
             )
-            INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
-            SELECT f.model_id, n.hour, 1, count(*)
-            FROM failed AS f, (VALUES ($2::timestamptz - interval '1 hour'), ($2::timestamptz + interval '1 hour')) AS n (hour)
-            GROUP BY 1, 2 ORDER BY 1, 2
-            ON CONFLICT (model_id, hour) DO UPDATE SET marks = d.marks + 1, waiting = d.waiting + EXCLUDED.waiting
+            \(DirtyMarks.insert(neighbours))
             """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
     }
 }

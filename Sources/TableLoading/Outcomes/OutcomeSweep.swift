@@ -101,17 +101,14 @@ struct OutcomeSweep: Sendable {
                 try HourLocks.takeOutcomes(models: outcomes.map(\.model), connection)
                 try connection.query(
                     """
-                    WITH known AS (
+                    WITH known AS MATERIALIZED (
                         UPDATE nadi_store.outcome AS o SET prediction_hour = $1, hour_is_exact = true
                         FROM unnest($2::int[], $3::text[], $4::bigint[], $5::bigint[]) AS u (model, id, segment, line)
                         WHERE o.model_id = u.model AND o.prediction_id = u.id AND o.segment_id = u.segment
                           AND o.line = u.line AND o.event_type = 'outcome' AND o.name = 'label'
                         RETURNING o.model_id
                     )
-                    INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
-                    SELECT model_id, $1, 1, count(*) FROM known GROUP BY 1 ORDER BY 1
-                    ON CONFLICT (model_id, hour) DO UPDATE
-                    SET marks = d.marks + 1, waiting = d.waiting + EXCLUDED.waiting
+                    \(DirtyMarks.insert("SELECT model_id, $1::timestamptz, count(*) FROM known GROUP BY 1"))
                     """,
                     [
                         .time(hour), .integers(outcomes.map(\.model)), .texts(outcomes.map(\.predictionID)),

@@ -34,7 +34,9 @@ struct OutcomeWriting {
             try connection.query(Self.upsert)
             try connection.query(Self.markNew)
         }
-        try markHoursWithWaitingLabels()
+        try stageHoursWithWaitingLabels()
+        // All marks of a batch in one sorted statement, so that two loaders never wait for each other in a circle.
+        try connection.query(DirtyMarks.insert("SELECT model_id, hour, sum(waiting)::bigint FROM stage_mark GROUP BY 1, 2"))
     }
 
     private func stage() throws {
@@ -123,19 +125,15 @@ struct OutcomeWriting {
         )
         """)
 
-    private static let mark = """
-        ON CONFLICT (model_id, hour) DO UPDATE SET marks = d.marks + 1, waiting = d.waiting + EXCLUDED.waiting
-        """
-
     /// Labels alone are joined; other outcomes and feedback are read from their rows.
     private static let isLabel = "event_type = 'outcome' AND s.name = 'label'"
 
     static let markReplaced = """
-        INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
-        SELECT o.model_id, o.joined_hour, 1, count(*)
+        INSERT INTO stage_mark (model_id, hour, waiting)
+        SELECT o.model_id, o.joined_hour, count(*)
         FROM stage_outcome AS s JOIN nadi_store.outcome AS o ON \(sameKey)
         WHERE o.joined_hour IS NOT NULL AND s.\(isLabel)
-        GROUP BY 1, 2 ORDER BY 1, 2 \(mark)
+        GROUP BY 1, 2
         """
 
     static let upsert = """
@@ -155,14 +153,14 @@ struct OutcomeWriting {
     private static let hourColumns = ["prediction_hour", "hour_is_exact"]
 
     static let markNew = """
-        INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
-        SELECT s.model_id, s.prediction_hour, 1, count(*) FROM stage_outcome AS s
+        INSERT INTO stage_mark (model_id, hour, waiting)
+        SELECT s.model_id, s.prediction_hour, count(*) FROM stage_outcome AS s
         WHERE s.prediction_hour IS NOT NULL AND s.\(isLabel)
-        GROUP BY 1, 2 ORDER BY 1, 2 \(mark)
+        GROUP BY 1, 2
         """
 
     /// Predictions that arrive after their labels: their hours are joined again.
-    private func markHoursWithWaitingLabels() throws {
+    private func stageHoursWithWaitingLabels() throws {
         let rows = batch.rows
         var pairs: Set<[Int64]> = []
         for key in rows.requestHours.keys {
@@ -172,13 +170,12 @@ struct OutcomeWriting {
         let sorted = pairs.sorted { ($0[0], $0[1]) < ($1[0], $1[1]) }
         try connection.query(
             """
-            INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
-            SELECT u.model_id, u.hour, 1, 1 FROM unnest($1::int[], $2::timestamptz[]) AS u (model_id, hour)
+            INSERT INTO stage_mark (model_id, hour, waiting)
+            SELECT u.model_id, u.hour, 1 FROM unnest($1::int[], $2::timestamptz[]) AS u (model_id, hour)
             WHERE EXISTS (SELECT FROM nadi_store.outcome AS s
                           WHERE s.model_id = u.model_id AND s.joined_hour IS NULL AND s.\(Self.isLabel)
                             AND (s.prediction_hour = u.hour OR (NOT s.hour_is_exact AND s.prediction_hour BETWEEN
                                  u.hour - interval '1 hour' AND u.hour + interval '1 hour')))
-            ORDER BY 1, 2 \(Self.mark)
             """, [.integers(sorted.map { $0[0] }), .times(sorted.map { $0[1] })])
     }
 }

@@ -18,6 +18,21 @@ package struct HourSources: Sendable {
         package let mappingSHA256: String
     }
 
+    /// Whether the hour can be derived from the bucket as far as the ledger goes back.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/closedHour`` where some of its segments are past retention.
+    package static func requireOpen(hour_ms: Int64, type: String? = nil, _ connection: Connection) throws {
+        let expired = try connection.query(
+            """
+            SELECT EXISTS (SELECT FROM nadi_store.expired_hour
+                           WHERE hour = $1 AND ($2::text IS NULL OR event_type = $2))
+            """, [.time(hour_ms), .optional(type)])
+        if expired[0].boolean(0) {
+            throw LoadError(
+                .closedHour, "objects of this hour are past archive_days, so that it is closed",
+                remedy: "It keeps the rows it has")
+        }
+    }
+
     /// All loaded segments with lines of the hour (of a type, if given), ordered by number.
     package static func segments(
         hour_ms: Int64, type: String? = nil, _ connection: Connection
@@ -26,8 +41,9 @@ package struct HourSources: Sendable {
             """
             SELECT DISTINCT s.segment_id, o.object_id, o.object_key, w.writer, s.seq, encode(s.raw_sha256, 'hex'),
                    coalesce(encode(s.mapping_sha256, 'hex'), '')
-            FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id)
-            JOIN nadi_store.object AS o USING (object_id) JOIN nadi_store.writer AS w USING (writer_id)
+            FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id, object_sealed_at)
+            JOIN nadi_store.object AS o ON o.object_id = s.object_id AND o.sealed_at = s.object_sealed_at
+            JOIN nadi_store.writer AS w USING (writer_id)
             WHERE h.hour = $1 AND ($2::text IS NULL OR h.event_type = $2) AND s.state = 'loaded'
             ORDER BY s.segment_id
             """, [.time(hour_ms), .optional(type)]

@@ -18,7 +18,7 @@ struct HourSwap {
     func run(_ connection: Connection) throws -> Bool {
         let admitted = try Admission(caps).admit(aggregates, connection)
         try connection.execute(MergeStatements.createStages)
-        let now = LoadClock.now_ms()
+        let now = try LoadClock.now_ms(connection)
         if hour_ms >= retention.firstMinuteDay(now_ms: now) {
             try retention.ensurePartitions(of: "request_minute", days_ms: [LoadClock.day(hour_ms)], connection)
             try retention.ensurePartitions(of: "resource_minute", days_ms: [LoadClock.day(hour_ms)], connection)
@@ -57,15 +57,18 @@ struct HourSwap {
             try replaceDeployments(admitted, connection)
             try connection.query(
                 """
-                INSERT INTO nadi_store.dirty_hour AS d (model_id, hour, marks, waiting)
-                SELECT o.model_id, $1, 1, 1 FROM nadi_store.outcome AS o
-                WHERE o.event_type = 'outcome' AND o.name = 'label' AND (o.joined_hour = $1 OR o.prediction_hour = $1)
-                GROUP BY o.model_id ORDER BY 1
-                ON CONFLICT (model_id, hour) DO UPDATE SET marks = d.marks + 1, waiting = d.waiting + 1
+                \(DirtyMarks.insert(Self.labelled))
                 """, [hour])
             return true
         }
     }
+
+    /// Models with labels that are or may be the hour's.
+    private static let labelled = """
+        SELECT o.model_id, $1::timestamptz, 1 FROM nadi_store.outcome AS o
+        WHERE o.event_type = 'outcome' AND o.name = 'label' AND (o.joined_hour = $1 OR o.prediction_hour = $1)
+        GROUP BY o.model_id
+        """
 
     /// The edge sets of the models that have features in this hour now.
     private func replaceEdgeSets(_ connection: Connection) throws {
@@ -89,6 +92,10 @@ struct HourSwap {
     /// Which mapping was applied is recorded once all
     /// hours are swapped.
     private func replaceLedger(_ connection: Connection) throws {
+        // A segment has lines in hours of other days, whose swap holds other locks: its rows belong to one swap at a time.
+        try connection.query(
+            "SELECT FROM nadi_store.segment WHERE segment_id = ANY ($1::bigint[]) ORDER BY segment_id FOR NO KEY UPDATE",
+            [.integers(segments)])
         try connection.query(
             "DELETE FROM nadi_store.segment_hour WHERE hour = $1 AND segment_id = ANY ($2::bigint[])",
             [.time(hour_ms), .integers(segments)])
@@ -104,14 +111,16 @@ struct HourSwap {
         }
         try connection.query(
             """
-            INSERT INTO nadi_store.segment_hour (segment_id, hour, event_type, lines)
-            SELECT s, $1, t, n FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS u (s, t, n)
+            INSERT INTO nadi_store.segment_hour (segment_id, hour, event_type, lines, object_sealed_at)
+            SELECT u.s, $1, t, n, g.object_sealed_at FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS u (s, t, n)
+            JOIN nadi_store.segment AS g ON g.segment_id = u.s
             """,
             [.time(hour_ms), .integers(hours.map(\.0)), .texts(hours.map(\.1)), .integers(hours.map(\.2))])
         try connection.query(
             """
-            INSERT INTO nadi_store.segment_reject (segment_id, reason, lines)
-            SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])
+            INSERT INTO nadi_store.segment_reject (segment_id, reason, lines, object_sealed_at)
+            SELECT u.s, r, n, g.object_sealed_at FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS u (s, r, n)
+            JOIN nadi_store.segment AS g ON g.segment_id = u.s
             """, [.integers(rejects.map(\.0)), .texts(rejects.map(\.1)), .integers(rejects.map(\.2))])
         try connection.query(
             """
@@ -127,8 +136,14 @@ struct HourSwap {
         try connection.query(
             """
             DELETE FROM nadi_store.deployment WHERE segment_id = ANY ($1::bigint[])
-              AND deployed_at >= $2 AND deployed_at < $2 + interval '1 hour'
-            """, [.integers(segments), .time(hour_ms)])
+              AND ((deployed_at >= $2 AND deployed_at < $2 + interval '1 hour')
+                   OR (segment_id, line) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[])))
+            """,
+            // A changed mapping may have moved a line here from an hour whose turn comes later.
+            [
+                .integers(segments), .time(hour_ms), .integers(rows.map { segments[$0.segment] }),
+                .integers(rows.map { Int64($0.line) }),
+            ])
         try BatchCommit.copyDeployments(rows, admitted, segments, connection)
     }
 }

@@ -105,7 +105,10 @@ package struct Rebuild: Sendable {
 
     private func rebuild(_ hour: Int64, extra: Set<HourSources.Segment>) async throws {
         for _ in 0..<20 {
-            let had = try await loader.side.runWithRetries { try HourSources.segments(hour_ms: hour, $0) }
+            let had = try await loader.side.runWithRetries { connection in
+                try HourSources.requireOpen(hour_ms: hour, connection)
+                return try HourSources.segments(hour_ms: hour, connection)
+            }
             let all = Dictionary((had + extra).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             let segments = all.values.sorted { $0.id < $1.id }
             var aggregates = Aggregates()

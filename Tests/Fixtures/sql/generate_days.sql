@@ -166,16 +166,17 @@ INSERT INTO nadi_store.host (host, reported_at, state, shipper_version, unshippe
     ('host-3', now() - interval '5 hours', 'running', '0.1.0', 4, 9000, 4000000, now() - interval '5 hours', now() - interval '5 hours');
 INSERT INTO nadi_store.writer (writer, host_id, appended, written, reported_at)
 SELECT h.host || '-' || md5(h.host || w), h.host_id, 100000, 99990, h.reported_at FROM nadi_store.host h, generate_series(1, 4) w;
+SELECT nadi_store.ensure_ledger(m) FROM span, generate_series(span.first - interval '1 month', now() + interval '1 month', interval '1 month') AS m;
 INSERT INTO nadi_store.object (object_key, host_id, sealed_at, size_bytes, etag, state, lines, loaded_at)
 SELECT 'prefix/events/' || h.host || '/' || k, h.host_id, span.first + k * interval '30 minutes', 8000000, md5(k::text),
        CASE WHEN h.host = 'host-1' AND span.first + k * interval '30 minutes' > now() THEN 'claimed' ELSE 'loaded' END, 30000,
        span.first + k * interval '30 minutes' + interval '40 s'
 FROM nadi_store.host h, span, generate_series(1, 1200) k WHERE span.first + k * interval '30 minutes' < now();
-INSERT INTO nadi_store.segment (object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state, loaded_lines, rejected_lines)
-SELECT o.object_id, w.writer_id, o.object_id, o.sealed_at, o.lines, o.lines * 330, sha256(o.object_key::bytea), 'loaded', o.lines - 3, 3
+INSERT INTO nadi_store.segment (object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state, loaded_lines, rejected_lines, object_sealed_at)
+SELECT o.object_id, w.writer_id, o.object_id, o.sealed_at, o.lines, o.lines * 330, sha256(o.object_key::bytea), 'loaded', o.lines - 3, 3, o.sealed_at
 FROM nadi_store.object o JOIN LATERAL (SELECT min(writer_id) AS writer_id FROM nadi_store.writer w WHERE w.host_id = o.host_id) w ON true;
-INSERT INTO nadi_store.segment_hour SELECT segment_id, date_trunc('hour', sealed_at, 'UTC'), 'prediction', loaded_lines FROM nadi_store.segment;
-INSERT INTO nadi_store.segment_reject SELECT segment_id, (ARRAY['invalid_json', 'missing_field', 'wrong_type'])[1 + segment_id % 3], 3 FROM nadi_store.segment;
+INSERT INTO nadi_store.segment_hour SELECT segment_id, date_trunc('hour', sealed_at, 'UTC'), 'prediction', loaded_lines, object_sealed_at FROM nadi_store.segment;
+INSERT INTO nadi_store.segment_reject SELECT segment_id, (ARRAY['invalid_json', 'missing_field', 'wrong_type'])[1 + segment_id % 3], 3, object_sealed_at FROM nadi_store.segment;
 INSERT INTO nadi_store.load_run (owner, version, started_at, finished_at, state, objects, lines)
 SELECT 'warehouse', '0.1.0', now() - k * interval '15 s', now() - k * interval '15 s' + interval '3 s', 'succeeded', 2, 60000 FROM generate_series(1, 200) k;
 INSERT INTO nadi_store.deployment

@@ -1,16 +1,15 @@
-import DurableIO
-import TestSupport
+internal import DurableIO
 
 /// A server of a test's own, which it may stop and start again, through `deploy/servers`.
-final class PrivateServer: Sendable {
+package final class PrivateServer: Sendable {
     private let folder: String
     private let arguments: [String]
     private let script: String
     /// What the server said of itself when it first started.
-    let values: [String: String]
+    package let values: [String: String]
 
     /// Starts `postgres`, or `seaweedfs` with a bucket, in a folder.
-    init(_ kind: String, in folder: String, _ arguments: String...) throws {
+    package init(_ kind: String, in folder: String, _ arguments: String...) throws {
         self.folder = folder
         script = DurableFile.folder(of: DurableFile.folder(of: DurableFile.folder(of: #filePath))) + "/deploy/servers"
         self.arguments = ["start", kind, folder, "0"] + arguments
@@ -20,12 +19,12 @@ final class PrivateServer: Sendable {
     deinit { stop() }
 
     /// Starts it again with the same data on the same port.
-    func start() throws {
+    package func start() throws {
         _ = try Self.start(script, arguments, folder)
     }
 
     /// Stops it; its data stays.
-    func stop() {
+    package func stop() {
         _ = try? ChildProcess(script, ["stop", folder]).wait()
     }
 
@@ -36,7 +35,7 @@ final class PrivateServer: Sendable {
         let child = try ChildProcess(script, arguments, environment: environment, output: output)
         let status = child.wait()
         let text = String(decoding: try DurableFile.read(path: output), as: UTF8.self)
-        guard status == 0 else { throw PathError("deploy/servers: \(text)") }
+        guard status == 0 else { throw ServerError(text: text) }
         var values: [String: String] = [:]
         for line in text.split(separator: "\n") {
             let parts = line.split(separator: "=", maxSplits: 1)
@@ -44,4 +43,11 @@ final class PrivateServer: Sendable {
         }
         return values
     }
+}
+
+/// What `deploy/servers` said when it failed.
+package struct ServerError: Error, CustomStringConvertible {
+    let text: String
+
+    package var description: String { "deploy/servers: \(text)" }
 }
