@@ -118,6 +118,26 @@ package enum DurableFile {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// Removes temporary files that killed processes left in a folder, durably; returns their names.
+    ///
+    /// Only for a folder in which no other process puts files through this type now: theirs would be taken away. Files of
+    /// other names stay.
+    package static func removeTemporaries(in folder: String) throws(SystemError) -> [String] {
+        let names = try list(folder).filter { $0.isRegular && isTemporary($0.name) }.map(\.name)
+        for name in names where unlink("\(folder)/\(name)") != 0 && errno != ENOENT {
+            throw .current("remove", "\(folder)/\(name)")
+        }
+        if !names.isEmpty { try syncDirectory(folder) }
+        return names
+    }
+
+    private static func isTemporary(_ name: String) -> Bool {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count >= 4, parts[0].isEmpty, parts.last == "tmp" else { return false }
+        let mark = parts[parts.count - 2].split(separator: "-", omittingEmptySubsequences: false)
+        return mark.count == 2 && UInt64(mark[0], radix: 36) != nil && UInt64(mark[1]) != nil
+    }
+
     private static let temporaryNumber = Atomic<UInt64>(0)
     /// Process numbers are not enough: containers that share a folder may all be number 1.
     private static let processMark = String(UInt64.random(in: 0...UInt64.max), radix: 36)

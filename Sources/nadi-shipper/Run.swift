@@ -141,6 +141,8 @@ struct Run: AsyncParsableCommand {
                     throw ExitCode(EX_TEMPFAIL)
                 }
                 locks.append(lock)
+                // Of a shipper that was killed while it ended a writer; nobody else makes such files in a spool.
+                _ = try DurableFile.removeTemporaries(in: spool)
             } catch let error as SystemError {
                 StandardError.write("nadi-shipper: spool \(spool): \(error)\n")
                 throw ExitCode(EX_CONFIG)

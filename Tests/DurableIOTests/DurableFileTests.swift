@@ -1,4 +1,4 @@
-import DurableIO
+@testable import DurableIO
 import Glibc
 import TestSupport
 import Testing
@@ -21,6 +21,16 @@ import Testing
         try DurableFile.makeDirectory(folder["taken/inner"])
         #expect(throws: SystemError.self) { try DurableFile.replace(path: folder["taken"], bytes: [1]) }
         #expect(try DurableFile.list(folder.path).map(\.name) == ["taken"])
+    }
+
+    @Test func leftoversOfAKilledProcessGoAndNothingElse() throws {
+        let others = ["state.json", ".state.json.tmp", ".shipper.lock", ".a.b-1", ".a.!-1.tmp", ".a.b-c.tmp", "a.b-1.tmp"]
+        let left = [".state.json.3w5e11264sgsf-12.tmp", ".host-1-2-end.jsonl.0-0.tmp"]
+        for name in others + left { try DurableFile.replace(path: folder[name], bytes: [1]) }
+        let made = String(DurableFile.temporaryPath(beside: folder["x"]).dropFirst(folder.path.count + 1))
+        try DurableFile.replace(path: folder[made], bytes: [1])
+        #expect(try DurableFile.removeTemporaries(in: folder.path).sorted() == (left + [made]).sorted())
+        #expect(try DurableFile.list(folder.path).map(\.name).sorted() == others.sorted())
     }
 
     @Test func creatingRefusesATakenName() throws {

@@ -21,6 +21,14 @@ import Testing
         #expect(report.state == .ended && report.writers.isEmpty && report.unshipped.segments == 0)
     }
 
+    @Test(.timeLimit(.minutes(1))) func whatAKilledShipperLeftInTheSpoolIsRemoved() throws {
+        let program = try ShipperProgram(more: "admin: off")
+        try DurableFile.replace(path: program.folder["spool/.w-0-1-1-end.jsonl.2mgy3f9yrlzo2-1.tmp"], bytes: [1])
+        try DurableFile.replace(path: program.folder["spool/notes.txt"], bytes: [1])
+        #expect(try program.start("run", "--once").wait() == 0, "\(program.log)")
+        #expect(try DurableFile.list(program.folder["spool"]).map(\.name).sorted() == [".shipper.lock", "notes.txt"])
+    }
+
     @Test(.timeLimit(.minutes(1))) func theZstdProgramReadsObjectsAsPlainLines() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let ids = try program.writeSegments(3)

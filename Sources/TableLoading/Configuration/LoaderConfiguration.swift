@@ -74,7 +74,7 @@ package struct LoaderConfiguration: Sendable {
             settings.join.ageShare = try join.number("age_share", in: 0...1) ?? settings.join.ageShare
             settings.join.hoursPerRun = try join.integer("hours_per_run", in: 0...100_000) ?? settings.join.hoursPerRun
         }
-        let lease = try root.duration("lease", in: .seconds(30) ... .seconds(86_400))
+        let lease = try root.duration("lease", in: .seconds(1) ... .seconds(86_400))
         settings.lease_s = lease.map { $0.components.seconds } ?? settings.lease_s
         settings.parallelism = try root.integer("parallelism", in: 0...1024) ?? 0
         if settings.parallelism == 0 { settings.parallelism = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }

@@ -9,6 +9,8 @@
 //     end=close|exit|wait           how it ends: close, exit without closing, or wait to be killed (default close)
 //     fork=1                        fork in the middle; the child logs COUNT events too, its ids follow `child `
 //     replay=1 block=1              as in the configuration
+//     host=NAME
+//     judged=MS                     writes for Tests/Oracle instead: see JudgedWork.swift
 // The last line is `counts APPENDED WRITTEN DROPPED`, after close only.
 import EventModel
 import EventWriting
@@ -113,6 +115,7 @@ var configuration = EventWriter.Configuration(
 configuration.seal_bytes = options.integer("seal_bytes", configuration.seal_bytes)
 configuration.seal_age_seconds = options.values["seal_age"].flatMap(Double.init) ?? configuration.seal_age_seconds
 configuration.buffer_bytes = options.integer("buffer", configuration.buffer_bytes)
+configuration.host = options.values["host"] ?? configuration.host
 configuration.replay = options.integer("replay", 0) == 1
 configuration.pressure = options.integer("block", 0) == 1 ? .block : .drop
 
@@ -121,6 +124,10 @@ do {
     let work = Work(
         log: log, count: count, rate: rate, flushEvery: options.integer("flush", 1),
         payload: String(repeating: "x", count: options.integer("payload", 0)), prefix: "")
+    if options.values["judged"] != nil {
+        JudgedWork(log: log, batches: count, hour_ms: Int64(options.integer("judged", 0))).run()
+        exit(log.close() ? 0 : 1)
+    }
     var child: pid_t = -1
     if options.integer("fork", 0) == 1 {
         runThreads(work, 1)
