@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Callable, List, Optional
 
-from points import POINTS, Deck
+from points import Deck, aim
 from stage import DEAD_SECONDS, HERE, LEASE_SECONDS, PYTHON, SEAL_SECONDS, Process, Stage, seeded, signalled
 
 
@@ -88,7 +88,7 @@ class Cast:
 
     def _one_writer(self, host: str, client: str, point: Optional[str], generator: random.Random) -> None:
         stage = self.stage
-        named = point if point is not None and POINTS[point].passes else None
+        named, at = aim(point, generator)
         life = stage.said.begin(host, client, point or "none")
         batches = generator.randint(3, 12) if point == "writer.end-unlock" else generator.randint(15, 60)
         hour = stage.hour(generator)
@@ -102,8 +102,8 @@ class Cast:
             command = [
                 PYTHON, str(HERE / "writer.py"), spool, str(batches), host, str(hour), str(SEAL_SECONDS), str(int(forks))]
         mine, theirs = os.pipe()
-        at = generator.randint(1, POINTS[named].passes) if named else 1
-        process = stage.start(command, f"{host}-{client}.log", role="writer", point=named, at=at, output=theirs)
+        process = stage.start(
+            command, f"{host}-{client}.log", role="writer", point=named, at=at, output=theirs, stops=named != point)
         os.close(theirs)
         listener = threading.Thread(target=stage.said.listen, args=(life, mine), name=f"ears of {life.number}", daemon=True)
         listener.start()
@@ -113,7 +113,7 @@ class Cast:
             status = process.kill()
             self.deck.hit(point) if status == -signal.SIGKILL else self.deck.missed(point)
         elif point == "writer.frozen":
-            status = self._freeze(process, generator.uniform(0.05, 0.6), DEAD_SECONDS * generator.uniform(1.2, 2), point)
+            status = self._freeze(process, named, generator.uniform(0.05, 0.6), DEAD_SECONDS * generator.uniform(1.2, 2), point)
             if status is None and generator.random() < 0.5:
                 time.sleep(generator.uniform(0, 0.2))
                 process.kill()
@@ -130,11 +130,22 @@ class Cast:
             if status is None:
                 stage.fault(f"{life} did not end within 60 seconds")
                 status = process.kill()
+        self._steps(process, f"{life}")
         life.end = point if status == -signal.SIGKILL and point else signalled(status)
 
+    def _steps(self, process: Process, name: str) -> None:
+        for finding in process.steps():
+            self.stage.fault(f"{name} {finding}")
+
     def _freeze(
-        self, process: Process, after: float, seconds: float, point: str
+        self, process: Process, named: Optional[str], after: float, seconds: float, point: str
     ) -> Optional[int]:
+        """Stops a process, at its named point if it has one, and continues it. Its status, if it ended before."""
+        if named is not None:
+            after = 0.05
+            for _ in range(100):
+                if process.was_hit() or process.end(after) is not None:
+                    break
         status = process.end(after)
         if status is not None:
             self.deck.missed(point)
@@ -149,39 +160,44 @@ class Cast:
 
     def _shipper(self, host: str, generator: random.Random) -> None:
         while not self.over.is_set():
-            point = self.deck.take("shipper")
-            named = point if point is not None and POINTS[point].passes else None
-            # Some may ask for HEAD, others only list.
-            role = "shipper-head" if generator.random() < 0.5 else "shipper"
-            at = generator.randint(1, POINTS[named].passes) if named else 1
-            process = self.stage.start(self.stage.shipper(host), f"{host}-shipper.log", role=role, point=named, at=at)
-            name = f"the shipper of {host}"
-            if point == "shipper.any":
-                time.sleep(generator.uniform(0.02, 1))
-                status = process.kill()
-                self.deck.hit(point) if status == -signal.SIGKILL else self.deck.missed(point)
-                continue
-            if point == "shipper.frozen":
-                if self._freeze(process, generator.uniform(0.1, 1), generator.uniform(0.5, 2), point) is not None:
-                    self.stage.fault(f"{name} ended by itself")
-                    continue
-                time.sleep(generator.uniform(0, 0.5))
-            elif named:
-                if self._await(process, named, name, 5) is not None:
-                    continue
-            else:
-                self.over.wait(2)
-            # It lives, and was not or could not be hit: half of them may end in order.
-            if generator.random() < 0.5:
-                process.kill()
-                continue
-            process.send_signal(signal.SIGTERM)
-            status = process.end(30)
-            if status is None:
-                self.stage.fault(f"{name} did not end within 30 seconds of SIGTERM")
-                process.kill()
-            else:
-                self._judge(status, None, name)
+            self._steps(self._one_shipper(host, self.deck.take("shipper"), generator), f"a shipper of {host}")
+
+    def _one_shipper(self, host: str, point: Optional[str], generator: random.Random) -> Process:
+        named, at = aim(point, generator)
+        # Some may ask for HEAD, others only list.
+        role = "shipper-head" if generator.random() < 0.5 else "shipper"
+        process = self.stage.start(
+            self.stage.shipper(host), f"{host}-shipper.log", role=role, point=named, at=at, stops=named != point)
+        name = f"the shipper of {host}"
+        if point == "shipper.any":
+            time.sleep(generator.uniform(0.02, 1))
+            status = process.kill()
+            self.deck.hit(point) if status == -signal.SIGKILL else self.deck.missed(point)
+            return process
+        if point == "shipper.frozen":
+            if self._freeze(process, named, generator.uniform(0.1, 1), generator.uniform(0.5, 2), point) is not None:
+                self.stage.fault(f"{name} ended by itself")
+                return process
+            time.sleep(generator.uniform(0, 0.5))
+        elif named:
+            if self._await(process, named, name, 5) is not None:
+                return process
+        else:
+            self.over.wait(2)
+        # It lives, and was not or could not be hit: half of them may end in order.
+        if generator.random() < 0.5:
+            process.kill()
+            return process
+        process.send_signal(signal.SIGTERM)
+        status = process.end(30)
+        if status is None:
+            self.stage.fault(f"{name} did not end within 30 seconds of SIGTERM")
+            process.kill()
+        elif named and process.was_hit():  # late: its card is dealt again
+            self.deck.extra(named)
+        else:
+            self._judge(status, None, name)
+        return process
 
     # -- loaders -------------------------------------------------------------------------------------------------------
 
@@ -209,19 +225,18 @@ class Cast:
         self, words: List[str], name: str, point: Optional[str], generator: random.Random,
         configuration: str = "loader.yaml",
     ) -> None:
-        named = point if point is not None and POINTS[point].passes else None
-        at = generator.randint(1, POINTS[named].passes) if named else 1
-        process = self.stage.start(self.stage.nadi(*words, configuration=configuration), f"{name}.log", point=named, at=at)
+        named, at = aim(point, generator)
+        process = self.stage.start(
+            self.stage.nadi(*words, configuration=configuration), f"{name}.log", point=named, at=at, stops=named != point)
         if point == "loader.any":
             time.sleep(generator.uniform(0.01, 0.6))
             status = process.kill()
             self.deck.hit(point) if status == -signal.SIGKILL else self.deck.missed(point)
             return
         if point == "loader.frozen":
-            if self._freeze(process, generator.uniform(0.03, 0.3), LEASE_SECONDS + generator.uniform(0.3, 1), point) is None:
-                point = None
+            self._freeze(process, named, generator.uniform(0.03, 0.3), LEASE_SECONDS + generator.uniform(0.3, 1), point)
         status = process.end(120)
-        if named is not None:
+        if named is not None and named == point:
             self._count(process, named)
         if status is None:
             self.stage.fault(f"{name} did not end within 120 seconds")

@@ -1,11 +1,14 @@
 // Kills the process that it is preloaded into, at one named point: between two calls that the program makes to libc or
 // libpq. The programs under test know nothing of it. Built and used by oracle.py only.
 //
+// It also writes down, thread by thread, what the program does to names and files of a spool (NADI_KILL_TRACE=path), from
+// which durability.py sees whether everything was on the disk before the next step relied on it.
+//
 //     LD_PRELOAD=kill_points.so NADI_KILL_POINT=shipper.proof-unlink NADI_KILL_AT=3 NADI_KILL_LOG=/path program ...
 //
 // The third time that the program comes by the point, the point's name is appended to the log and the process gets
-// SIGKILL. Points that end in `-cut` close the database connection instead, and the process lives. What each point
-// means stands in points.py.
+// SIGKILL. With NADI_KILL_ACTION=stop it is SIGSTOP, and the process goes on once somebody continues it. Points that
+// end in `-cut` close the database connection instead, and the process lives. What each point means stands in points.py.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -26,12 +29,18 @@
 
 static const char *armed = "";
 static long at = 1;
+static bool stops;
+static int trace = -1;
 static atomic_long passed;
 
 __attribute__((constructor)) static void arm(void) {
-    const char *point = getenv("NADI_KILL_POINT"), *number = getenv("NADI_KILL_AT");
+    const char *point = getenv("NADI_KILL_POINT"), *number = getenv("NADI_KILL_AT"), *action = getenv("NADI_KILL_ACTION");
     if (point) armed = point;
     if (number) at = atol(number);
+    stops = action && strcmp(action, "stop") == 0;
+    srand((unsigned)getpid());
+    const char *path = getenv("NADI_KILL_TRACE");
+    if (path) trace = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 #define REAL(name) ((__typeof__(&name))next(#name))
@@ -62,10 +71,11 @@ static void note(void) {
     close(file);
 }
 
+/// Returns only where the process was stopped and goes on.
 static void die(void) {
     note();
-    kill(getpid(), SIGKILL);
-    for (;;) pause();
+    kill(getpid(), stops ? SIGSTOP : SIGKILL);
+    while (!stops) pause();
 }
 
 static void pass(const char *point) {
@@ -79,20 +89,41 @@ static bool ends_with(const char *text, const char *end) {
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
+/// The path of a descriptor, into a buffer of 4096 bytes; empty where there is none.
+static const char *path_of(int file, char *path) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, 4095);
+    path[length < 0 ? 0 : length] = 0;
+    return path;
+}
+
 /// Whether the descriptor is a file whose name ends so.
 static bool is_file(int file, const char *end) {
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length < 0) return false;
-    path[length] = 0;
-    return ends_with(path, end);
+    char path[4096];
+    return ends_with(path_of(file, path), end);
+}
+
+static const char *last_name(const char *path) {
+    const char *name = strrchr(path, '/');
+    return name ? name + 1 : path;
+}
+
+/// Writes down a step: what is about to happen to names and bytes, and which fsync is over.
+static void tell(const char *step, const char *path, const char *other) {
+    char line[1024];
+    if (trace < 0) return;
+    int length = snprintf(line, sizeof line, "%d %s %s %s\n", (int)gettid(), step, last_name(path), other);
+    if (REAL(write)(trace, line, (size_t)length) != length) abort();
 }
 
 ssize_t write(int file, const void *bytes, size_t count) {
+    char path[4096];
+    if (trace >= 0 && file > 2 && ends_with(path_of(file, path), ".open")) tell("write", path, "");
     if (is_armed("writer.torn-write") && count > 1 && is_file(file, ".open") && is_due("writer.torn-write")) {
-        REAL(write)(file, bytes, count - (size_t)(1 + rand() % (int)(count < 4096 ? count - 1 : 4095)));
+        ssize_t part = REAL(write)(file, bytes, count - (size_t)(1 + rand() % (int)(count < 4096 ? count - 1 : 4095)));
         die();
+        return part;
     }
     return REAL(write)(file, bytes, count);
 }
@@ -100,7 +131,14 @@ ssize_t write(int file, const void *bytes, size_t count) {
 int fsync(int file) {
     if (is_armed("writer.write-fsync") && is_file(file, ".open")) pass("writer.write-fsync");
     if (is_armed("writer.lock-fsync") && is_file(file, ".lock")) pass("writer.lock-fsync");
-    return REAL(fsync)(file);
+    int result = REAL(fsync)(file);
+    if (trace >= 0 && result == 0) {
+        char path[4096];
+        struct stat status;
+        bool is_folder = fstat(file, &status) == 0 && S_ISDIR(status.st_mode);
+        tell("fsync", is_folder ? "." : path_of(file, path), "");
+    }
+    return result;
 }
 
 int rename(const char *from, const char *to) {
@@ -109,6 +147,7 @@ int rename(const char *from, const char *to) {
         pass("writer.fsync-rename");
         pass("adopt.count-rename");
     }
+    tell("rename", from, last_name(to));
     int result = REAL(rename)(from, to);
     if (seals && result == 0) {
         pass("writer.rename-dirsync");
@@ -120,6 +159,7 @@ int rename(const char *from, const char *to) {
 int link(const char *from, const char *to) {
     bool ends = ends_with(to, "-end.jsonl");
     if (ends) pass("adopt.rename-end");
+    tell("link", from, last_name(to));
     int result = REAL(link)(from, to);
     if (ends && result == 0) pass("adopt.end-dirsync");
     return result;
@@ -132,6 +172,7 @@ int unlink(const char *path) {
         pass("adopt.end-unlock");
     }
     if (is_segment) pass("shipper.proof-unlink");
+    tell("unlink", path, "");
     int result = REAL(unlink)(path);
     if (result == 0 && is_lock) pass("adopt.unlock-dirsync");
     if (result == 0 && is_segment) pass("shipper.unlink-dirsync");
@@ -178,8 +219,10 @@ ssize_t send(int socket, const void *bytes, size_t count, int flags) {
         sockets[socket].left = length_of(bytes, count);
         if (kind == GET_OBJECT) pass("loader.claim-get");
         if (kind == PUT_EVENTS && is_due("shipper.half-put")) {
-            REAL(send)(socket, bytes, count - 1 - (size_t)(rand() % (int)(count / 2)), flags);
+            ssize_t part = REAL(send)(socket, bytes, count - 1 - (size_t)(rand() % (int)(count / 2)), flags);
+            if (part > 0) sockets[socket].left -= part;
             die();
+            return part;
         }
     }
     ssize_t sent = REAL(send)(socket, bytes, count, flags);
@@ -264,11 +307,13 @@ static PGresult *commit(PGconn *connection, const char *kind) {
     if (is_due_at(kind, "commit-sent")) {
         send_all(connection, "COMMIT");
         die();
+        return REAL(PQgetResult)(connection);
     }
     if (is_due_at(kind, "commit-answer")) {
         send_all(connection, "COMMIT");
         wait_readable(connection);
         die();
+        return REAL(PQgetResult)(connection);
     }
     bool before = is_due_at(kind, "before-commit-cut"), after = !before && is_due_at(kind, "after-commit-cut");
     if (before || after) {

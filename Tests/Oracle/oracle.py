@@ -85,7 +85,12 @@ class Run:
         findings = []
         for host in self.stage.hosts:
             # What died last is adopted once its dead age is over; a shipper that ends in order says that it did.
-            process = self.stage.start(self.stage.shipper(host), f"{host}-shipper.log", role="shipper")
+            log = self.stage.folder / f"{host}-shipper.log"
+            before = log.read_bytes().count(b"notice: shipping ") if log.exists() else 0
+            process = self.stage.start(self.stage.shipper(host), log.name, role="shipper")
+            # Before it says so, it does not listen to SIGTERM yet.
+            wait_for(30, lambda: log.read_bytes().count(b"notice: shipping ") > before)
+            time.sleep(0.5)
             if not wait_for(60, lambda: not judge.judge_spools(self.stage, host)):
                 findings.append(f"the spool of {host} is not empty after 60 seconds")
             process.send_signal(15)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import random
 import threading
-from typing import Counter, Deque, Dict, List, NamedTuple, Optional
+from typing import Counter, Deque, Dict, List, NamedTuple, Optional, Tuple
 
 
 class Point(NamedTuple):
@@ -23,7 +23,7 @@ POINTS: Dict[str, Point] = {
     "writer.rename-dirsync": Point("writer", 4, "between rename and the directory's fsync"),
     "writer.end-unlock": Point("writer", 1, "between the end segment and the lock file's removal"),
     "writer.any": Point("writer", 0, "anywhere"),
-    "writer.frozen": Point("writer", 0, "stopped for longer than the dead age, then killed or left to end"),
+    "writer.frozen": Point("writer", 0, "stopped for longer than the dead age, anywhere or at a point above; then killed or left to end"),
     "shipper.half-put": Point("shipper", 3, "in the middle of a PUT"),
     "shipper.put-answer": Point("shipper", 3, "between PUT and answer"),
     "shipper.answer-proof": Point("shipper", 3, "between the answer and the proof"),
@@ -37,7 +37,7 @@ POINTS: Dict[str, Point] = {
     "adopt.end-unlock": Point("shipper", 1, "adopting: between the end segment and the lock file's removal"),
     "adopt.unlock-dirsync": Point("shipper", 1, "adopting: between that removal and the directory's fsync"),
     "shipper.any": Point("shipper", 0, "anywhere"),
-    "shipper.frozen": Point("shipper", 0, "stopped for a while, then left to go on"),
+    "shipper.frozen": Point("shipper", 0, "stopped for a while, anywhere or at a point above; then left to go on"),
     "loader.claim-get": Point("loader", 3, "between claim and GET"),
     "loader.get-copy": Point("loader", 3, "between GET and COPY"),
     "loader.copy-commit": Point("loader", 1, "between COPY and COMMIT"),
@@ -49,7 +49,7 @@ POINTS: Dict[str, Point] = {
     "join.copy-commit": Point("loader", 2, "joining: before an hour's swap is committed"),
     "join.commit-answer": Point("loader", 2, "joining: between an hour's swap and its answer"),
     "loader.any": Point("loader", 0, "anywhere"),
-    "loader.frozen": Point("loader", 0, "stopped for longer than its lease, then left to go on"),
+    "loader.frozen": Point("loader", 0, "stopped for longer than its lease, anywhere or at a point above; then left to go on"),
     "rebuild.copy-commit": Point("rebuild", 2, "rebuilding: before an hour's swap is committed"),
     "rebuild.commit-answer": Point("rebuild", 2, "rebuilding: between an hour's swap and its answer"),
     "rebuild.answer-cleanup": Point("rebuild", 2, "rebuilding: between two hours"),
@@ -58,6 +58,18 @@ POINTS: Dict[str, Point] = {
     "store.frozen": Point("servers", 0, "the S3 server stopped for a while"),
     "store.gone": Point("servers", 0, "the S3 server ended, and started again"),
 }
+
+
+def aim(point: Optional[str], generator: random.Random) -> Tuple[Optional[str], int]:
+    """The named point that a process is to be armed with, and the passage at which it is hit.
+
+    Half of those to be frozen are frozen at a named point of their kind."""
+    if point is not None and point.endswith(".frozen") and POINTS[point].actor != "servers" and generator.random() < 0.5:
+        point = generator.choice([
+            name for name in POINTS if POINTS[name].actor == POINTS[point].actor and POINTS[name].passes and "cut" not in name])
+    if point is None or not POINTS[point].passes:
+        return None, 1
+    return point, generator.randint(1, POINTS[point].passes)
 
 
 class Deck:

@@ -15,6 +15,8 @@ import threading
 import time
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from durability import judge_trace
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -33,9 +35,8 @@ class StageError(Exception):
 class Process:
     """A program that was started, and whether it came by its named point."""
 
-    def __init__(self, hit: pathlib.Path, child: "subprocess.Popen[bytes]") -> None:
-        self._hit = hit
-        self._child = child
+    def __init__(self, hit: pathlib.Path, trace: Optional[pathlib.Path], child: "subprocess.Popen[bytes]") -> None:
+        self._hit, self._trace, self._child = hit, trace, child
         self.send_signal, self.wait = child.send_signal, child.wait
 
     def end(self, seconds: float) -> Optional[int]:
@@ -55,6 +56,16 @@ class Process:
             return False
         self._hit.unlink()
         return True
+
+
+    def steps(self) -> List[str]:
+        """What it did too early, once it has ended; asked once."""
+        if self._trace is None or not self._trace.exists():
+            return []
+        findings = judge_trace(self._trace, ended_in_order=self._child.returncode == 0)
+        if not findings:
+            self._trace.unlink()
+        return findings
 
 
 class Life:
@@ -251,20 +262,25 @@ parallelism: 2
 
     def start(
         self, command: Sequence[str], log: str, role: str = "loader", point: Optional[str] = None, at: int = 1,
-        output: Optional[int] = None,
+        output: Optional[int] = None, stops: bool = False,
     ) -> Process:
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
         key = {"shipper": "S3_SHIPPER", "shipper-head": "S3", "loader": "S3_LOADER", "writer": "S3_LOADER"}[role]
         environment["AWS_ACCESS_KEY_ID"] = self.store[f"{key}_ACCESS_KEY"]
         environment["AWS_SECRET_ACCESS_KEY"] = self.store[f"{key}_SECRET_KEY"]
-        hit = self.folder / f"hit-{next(self._started)}"
+        number = next(self._started)
+        hit, trace = self.folder / f"hit-{number}", None
+        if role != "loader":
+            trace = self.folder / f"trace-{number}"
+            environment.update(LD_PRELOAD=str(self.interposer), NADI_KILL_TRACE=str(trace))
         if point is not None:
             environment.update(
-                LD_PRELOAD=str(self.interposer), NADI_KILL_POINT=point, NADI_KILL_AT=str(at), NADI_KILL_LOG=str(hit))
+                LD_PRELOAD=str(self.interposer), NADI_KILL_POINT=point, NADI_KILL_AT=str(at), NADI_KILL_LOG=str(hit),
+                NADI_KILL_ACTION="stop" if stops else "kill")
         with open(self.folder / log, "ab") as file:
             file.write(f"-- {' '.join(command[:3])} {point or ''}:{at}\n".encode())
             file.flush()
-            return Process(hit, subprocess.Popen(
+            return Process(hit, trace, subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file if output is None else output, stderr=file,
                 env=environment, cwd="/"))
 
