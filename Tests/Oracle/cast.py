@@ -96,7 +96,7 @@ class Cast:
         if client == "swift":
             command = [
                 str(stage.binaries / "event-writer-probe"), spool, str(batches), "0", f"host={host}", "service=oracle",
-                f"seal_age={SEAL_SECONDS}", f"judged={hour}"]
+                f"seal_age={SEAL_SECONDS}", f"judged={hour}", f"threads={generator.randint(1, 3)}"]
         else:
             forks = point is None and generator.random() < 0.5
             command = [
@@ -108,6 +108,8 @@ class Cast:
         listener = threading.Thread(target=stage.said.listen, args=(life, mine), name=f"ears of {life.number}", daemon=True)
         listener.start()
         self._listeners = [thread for thread in self._listeners if thread.is_alive()] + [listener]
+        # There must be dead writers to be adopted.
+        is_extra = point is None and generator.random() < 0.4 and self.deck.wants("adopt")
         if point == "writer.any":
             time.sleep(generator.uniform(0.02, 1.2))
             status = process.kill()
@@ -119,8 +121,7 @@ class Cast:
                 process.kill()
             status = process.wait(60)
             self._judge(status, point, f"{life}")
-        elif point is None and self.deck.wants("adopt") and process.end(generator.uniform(0.1, 0.8)) is None:
-            # There must be dead writers to be adopted.
+        elif is_extra and process.end(generator.uniform(0.1, 0.8)) is None:
             status = process.kill()
             if status == -signal.SIGKILL:
                 self.deck.extra("writer.any")

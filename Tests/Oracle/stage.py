@@ -115,8 +115,9 @@ class Said:
                         if words[0] == "ok":
                             self.flushed.update(open_.get(words[1], []))
                         open_[words[1]] = []
-                    if int(words[1]) not in life.pids:
-                        life.pids.append(int(words[1]))
+                    pid = int(words[1].split(".")[0])
+                    if pid not in life.pids:
+                        life.pids.append(pid)
 
 
 class Stage:
