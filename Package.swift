@@ -44,7 +44,7 @@ let package = Package(
 
         // Segment -> object.
         .target(name: "EventSegments", dependencies: ["Compression", "DurableIO", "EventModel"]),
-        .target(name: "ObjectStorage", dependencies: ["CCurl", "DurableIO"]),
+        .target(name: "ObjectStorage", dependencies: ["CCurl", "DurableIO", "EventModel"]),
         .target(
             name: "ObjectShipping",
             dependencies: [

@@ -154,12 +154,8 @@ package struct ShipperCheck: Sendable {
     }
 
     private func checkCredentials() async -> Finding {
-        let environment = Environment(environment)
-        let files = SharedFiles(
-            environment: environment, credentialsPath: configuration.store.credentialsFile,
-            profile: configuration.store.profile)
         do {
-            let provider = try CredentialsChain.provider(environment: environment, files: files)
+            let provider = try configuration.store.makeCredentials(environment: Environment(environment))
             _ = try await provider.credentials()
             return .init(verdict: .good, text: "credentials from \(provider.name)")
         } catch {
@@ -172,7 +168,7 @@ package struct ShipperCheck: Sendable {
         let key = "\(prefix)checks/\(configuration.host).txt"
         let body = Array("nadi-shipper check \(SystemTime.text(SystemTime.now_ms()))\n".utf8)
         do {
-            _ = try await store.put(key, body, PutOptions(contentType: "text/plain"))
+            _ = try await store.put(key, body, PutOptions(contentType: "text/plain", isTrial: true))
             tell(.init(verdict: .good, text: "the store takes objects"))
         } catch {
             return tell(.init(verdict: .fault, text: "the store does not take objects: \(error)"))

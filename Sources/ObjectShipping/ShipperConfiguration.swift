@@ -94,7 +94,10 @@ package struct ShipperConfiguration: Sendable {
     }
 
     private static func store(_ root: ConfigurationSection) throws(ConfigurationError) -> StoreConfiguration {
-        let keys = ["url", "region", "endpoint", "addressing", "credentials_file", "profile", "ca_bundle"]
+        let keys = [
+            "url", "region", "endpoint", "addressing", "credentials_file", "profile", "ca_bundle", "encryption",
+            "kms_key_id", "bucket_key",
+        ]
         guard let section = try root.section("store", keys: keys) else { throw root.missing("store") }
         let url = try section.requiredString("url")
         guard url.hasPrefix("s3://") || url.hasPrefix("file:///") || url.hasPrefix("/") else {
@@ -110,7 +113,21 @@ package struct ShipperConfiguration: Sendable {
         return StoreConfiguration(
             url: url, region: try text("region"), endpoint: try text("endpoint"),
             addressing: try section.choice("addressing", of: words).flatMap(S3Endpoint.Addressing.init) ?? .auto,
-            credentialsFile: try text("credentials_file"), profile: try text("profile"), http: http)
+            credentialsFile: try text("credentials_file"), profile: try text("profile"), http: http,
+            encryption: try encryption(section))
+    }
+
+    private static func encryption(
+        _ section: ConfigurationSection
+    ) throws(ConfigurationError) -> ServerSideEncryption {
+        let keyID = try section.string("kms_key_id").flatMap { $0.isEmpty ? nil : $0 }
+        let word = try section.choice("encryption", of: ["off", "s3", "kms"])
+        let bucketKey = try section.bool("bucket_key") ?? false
+        do throws(StorageError) {
+            return try ServerSideEncryption(word, keyID: keyID, bucketKey: bucketKey)
+        } catch {
+            throw section.error("encryption", "\(error.message): \(error.remedy)")
+        }
     }
 
     static func trimmed(_ path: String) -> String {

@@ -75,6 +75,7 @@ final class CurlTransfer: @unchecked Sendable {
         try long(CURLOPT_SSL_VERIFYHOST, settings.verifyTLS ? 2 : 0)
         if let caFile = settings.caFile { try text(CURLOPT_CAINFO, caFile) }
         try text(CURLOPT_USERAGENT, "nadi")
+        if !settings.usesProxy { try text(CURLOPT_NOPROXY, "*") }
 
         try check(nadi_curl_setopt_pointer(easy, CURLOPT_WRITEDATA, me))
         try check(nadi_curl_setopt_write(easy, CURLOPT_WRITEFUNCTION, receiveBody))
@@ -85,8 +86,9 @@ final class CurlTransfer: @unchecked Sendable {
         case .get: try long(CURLOPT_HTTPGET, 1)
         case .head: try long(CURLOPT_NOBODY, 1)
         case .delete: try text(CURLOPT_CUSTOMREQUEST, "DELETE")
-        case .put:
+        case .put, .post:
             try long(CURLOPT_UPLOAD, 1)
+            if request.method == .post { try text(CURLOPT_CUSTOMREQUEST, "POST") }
             try check(nadi_curl_setopt_off(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(request.body.count)))
             try check(nadi_curl_setopt_pointer(easy, CURLOPT_READDATA, me))
             try check(nadi_curl_setopt_write(easy, CURLOPT_READFUNCTION, sendBody))

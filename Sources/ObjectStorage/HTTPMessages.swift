@@ -4,6 +4,7 @@ struct HTTPRequest: Sendable {
         case get = "GET"
         case head = "HEAD"
         case put = "PUT"
+        case post = "POST"
         case delete = "DELETE"
     }
 
@@ -11,7 +12,7 @@ struct HTTPRequest: Sendable {
     /// Absolute, encoded as it goes on the wire.
     var url: String
     var headers: [(name: String, value: String)]
-    /// Sent with PUT only.
+    /// Sent with PUT and POST only.
     var body: [UInt8] = []
     /// The answer's body may have this many bytes.
     var responseLimit: Int

@@ -26,6 +26,8 @@ package struct HTTPSettings: Hashable, Sendable {
     ///
     /// For tests in closed networks only.
     package var verifyTLS = true
+    /// Whether the proxy that the environment names (`https_proxy`, `no_proxy`, ...) is used.
+    package var usesProxy = true
 
     /// The defaults.
     package init() {}

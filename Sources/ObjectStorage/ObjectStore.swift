@@ -43,12 +43,21 @@ package struct PutOptions: Hashable, Sendable {
     ///
     /// A wrong one is refused.
     package var sha256: [UInt8]?
+    /// Whether the store may use this PUT, once in its life, to find out what the server checks: it is then sent with a
+    /// wrong checksum first.
+    ///
+    /// For small objects that may be overwritten.
+    package var isTrial: Bool
 
     /// Makes options; by default a plain overwriting PUT.
-    package init(contentType: String = "application/octet-stream", ifAbsent: Bool = false, sha256: [UInt8]? = nil) {
+    package init(
+        contentType: String = "application/octet-stream", ifAbsent: Bool = false, sha256: [UInt8]? = nil,
+        isTrial: Bool = false
+    ) {
         self.contentType = contentType
         self.ifAbsent = ifAbsent
         self.sha256 = sha256
+        self.isTrial = isTrial
     }
 }
 
@@ -79,6 +88,8 @@ package struct ObjectInfo: Hashable, Sendable {
     /// When it was stored, milliseconds since the epoch, by the store's clock.
     package var modified_ms: Int64
     /// The SHA-256 that the store itself checked and kept, if it does so and was asked (`head` asks, `list` does not).
+    ///
+    /// Nil until a PUT with `isTrial` has shown that the server checks what it keeps.
     package var sha256: [UInt8]?
 
     /// Makes an entry from its parts.
@@ -116,8 +127,15 @@ extension ObjectStore {
         prefix: String, startAfter: String? = nil, pageSize: Int = 1000, _ body: (ObjectInfo) async throws -> Void
     ) async throws {
         var last = startAfter
+        var circle = ListingGuard()
         while true {
             let page = try await list(prefix: prefix, startAfter: last, limit: pageSize)
+            guard page.objects.last.map({ circle.advance(to: $0.key) }) ?? true else {
+                throw StorageError(
+                    .invalidResponse, operation: "LIST \(prefix)",
+                    message: "the listing goes round in circles: \(last ?? "") comes again after itself",
+                    remedy: "the store ignores start-after: use another one")
+            }
             for object in page.objects { try await body(object) }
             guard page.isTruncated, let key = page.objects.last?.key else { return }
             last = key

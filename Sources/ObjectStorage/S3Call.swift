@@ -1,3 +1,5 @@
+internal import DurableIO
+
 extension S3Store {
     /// One request of S3's interface, before it is signed.
     struct Call: CustomStringConvertible {
@@ -18,6 +20,14 @@ extension S3Store {
         init(_ method: HTTPRequest.Method, key: String?) {
             self.method = method
             self.key = key
+        }
+
+        /// The same with another claim about the body.
+        func claiming(sha256: [UInt8]) -> Call {
+            var other = self
+            other.headers.removeAll { $0.name == "x-amz-checksum-sha256" }
+            other.headers.append(("x-amz-checksum-sha256", base64(sha256)))
+            return other
         }
 
         var description: String {
@@ -46,14 +56,14 @@ extension StorageError {
         let document = S3ErrorDocument(response.body)
         let code = document?.code ?? ""
         let kind = S3ErrorTable.kind(status: response.status, code: code)
-        let region = response["x-amz-bucket-region"] ?? document?.region
+        let region = response["x-amz-bucket-region"].map(plain) ?? document?.region
         var message = document?.message ?? ""
         if message.isEmpty { message = "the store answered \(response.status)" }
         self.init(
             kind, operation: call.description, status: response.status, code: code, message: message,
             remedy: kind == .wrongRegion ? region.map { "the bucket's region is \($0): set AWS_REGION to it" } : nil,
             retryAfter_s: Self.retryAfter(response),
-            requestID: response["x-amz-request-id"] ?? document?.requestID)
+            requestID: response["x-amz-request-id"].map(plain) ?? document?.requestID)
     }
 
     /// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), a day at most.

@@ -11,23 +11,27 @@ struct S3ErrorDocument: Hashable {
         guard let first = body.first(where: { $0 > 0x20 }), first == UInt8(ascii: "<") || first == 0xEF,
             let root = try? XMLElement(body), root.name == "Error"
         else { return nil }
-        code = trim(root["Code"] ?? "")
-        message = trim(root["Message"] ?? "")
-        requestID = root["RequestId"]
-        region = root["Region"]
+        // It ends up in logs: one line each, of bounded length.
+        code = plain(trim(root["Code"] ?? ""))
+        message = plain(trim(root["Message"] ?? ""))
+        requestID = root["RequestId"].map { plain(trim($0)) }
+        region = root["Region"].map { plain(trim($0)) }
     }
 }
 
 /// The answer of ListObjectsV2.
-struct S3ListDocument {
-    var objects: [ObjectInfo] = []
-    var isTruncated = false
-    var continuationToken: String?
+package struct S3ListDocument {
+    /// The entries, in the answer's order.
+    package var objects: [ObjectInfo] = []
+    /// Whether there are more.
+    package var isTruncated = false
+    /// How to ask for them.
+    package var continuationToken: String?
 
-    /// Reads `<ListBucketResult>...</ListBucketResult>`.
+    /// A pure function of any bytes whatever, in time and memory proportional to them. Reads `<ListBucketResult>...</ListBucketResult>`.
     ///
     /// - Throws: the reason, if it is anything else or incomplete: a listing that lost an entry would pass for whole.
-    init(_ body: [UInt8]) throws(XMLScanner.Malformed) {
+    package init(_ body: [UInt8]) throws(XMLScanner.Malformed) {
         let root = try XMLElement(body)
         func missing(_ what: String) -> XMLScanner.Malformed { XMLScanner.Malformed(reason: what, offset: 0) }
         guard root.name == "ListBucketResult" else { throw missing("the answer is no listing, but <\(root.name)>") }
@@ -69,21 +73,36 @@ struct XMLElement {
         children.first { $0.name == name }?.text
     }
 
+    /// The first element of a name, in the document's order, at any depth.
+    func first(_ wanted: String) -> XMLElement? {
+        if name == wanted { return self }
+        for child in children {
+            if let found = child.first(wanted) { return found }
+        }
+        return nil
+    }
+
     /// Reads a whole document.
     init(_ body: [UInt8]) throws(XMLScanner.Malformed) {
         var scanner = XMLScanner(body)
         guard case .start(let name) = try scanner.next() else {
             throw XMLScanner.Malformed(reason: "no element", offset: 0)
         }
-        self = try XMLElement(name, &scanner)
+        var elements = 0
+        self = try XMLElement(name, &scanner, &elements)
         guard try scanner.next() == nil else { throw XMLScanner.Malformed(reason: "two documents", offset: 0) }
     }
 
-    private init(_ name: String, _ scanner: inout XMLScanner) throws(XMLScanner.Malformed) {
+    /// A page of 1,000 entries has some 10,000 elements; more than 65,536 would only be there to fill memory.
+    private init(_ name: String, _ scanner: inout XMLScanner, _ elements: inout Int) throws(XMLScanner.Malformed) {
+        elements += 1
+        guard elements <= 65_536 else {
+            throw XMLScanner.Malformed(reason: "more than 65,536 elements", offset: 0)
+        }
         self.name = name
         while let event = try scanner.next() {
             switch event {
-            case .start(let child): children.append(try XMLElement(child, &scanner))
+            case .start(let child): children.append(try XMLElement(child, &scanner, &elements))
             case .text(let piece): text += piece
             case .end: return
             }

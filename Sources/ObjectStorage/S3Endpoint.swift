@@ -69,7 +69,14 @@ package struct S3Endpoint: Hashable, Sendable {
         return "\(basePath)/\(key)"
     }
 
-    private static func split(_ url: String) throws(StorageError) -> (scheme: String, host: String) {
+    /// Whether an endpoint's URL is one of AWS's.
+    static func isAWS(_ url: String) -> Bool {
+        guard let host = (try? split(url))?.host else { return false }
+        return host.hasSuffix(".amazonaws.com") || host.hasSuffix(".amazonaws.com.cn")
+    }
+
+    /// A URL's scheme, and its host with the port unless it is the scheme's own.
+    static func split(_ url: String) throws(StorageError) -> (scheme: String, host: String) {
         func refuse(_ reason: String) -> StorageError {
             StorageError(
                 .configuration, operation: "configure the store", message: "the endpoint `\(url)` \(reason)",

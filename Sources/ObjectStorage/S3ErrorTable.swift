@@ -19,9 +19,10 @@ enum S3ErrorTable {
         "ConditionalRequestConflict": .conflict, "ContentSHA256Mismatch": .badDigest, "EntityTooLarge": .tooLarge,
         "ExpiredToken": .credentials, "ExpiredTokenException": .credentials,
         "IllegalLocationConstraintException": .wrongRegion, "IncompleteBody": .unreachable,
-        "InternalError": .server, "InvalidAccessKeyId": .credentials, "InvalidBucketName": .configuration,
+        "InternalError": .server, "InternalFailure": .server, "InvalidClientTokenId": .credentials, "InvalidAccessKeyId": .credentials, "InvalidBucketName": .configuration,
         "InvalidDigest": .badDigest, "InvalidRange": .rangeNotSatisfiable, "InvalidSecurity": .credentials,
         "InvalidToken": .credentials, "InvalidURI": .invalidKey, "KeyTooLongError": .invalidKey,
+        "KMS.KMSInternalException": .server, "KMS.ThrottlingException": .throttled,
         "NoSuchBucket": .noSuchBucket, "NoSuchKey": .notFound, "OperationAborted": .conflict,
         "PermanentRedirect": .wrongRegion, "PreconditionFailed": .preconditionFailed, "QuotaExceeded": .storageFull,
         "RequestExpired": .clockSkew, "RequestLimitExceeded": .throttled, "RequestTimeTooSkewed": .clockSkew,
@@ -41,8 +42,12 @@ enum S3ErrorTable {
         413: .tooLarge, 416: .rangeNotSatisfiable, 429: .throttled, 499: .unreachable, 507: .storageFull,
     ]
 
+    /// By the part of the code before a dot: what `KMS.DisabledException` and its kin name is mended in the key service.
+    static let family: [String: StorageError.Kind] = ["KMS": .accessDenied]
+
     /// The kind of an answer that is no success.
     static func kind(status: Int, code: String) -> StorageError.Kind {
-        self.code[code] ?? self.status[status] ?? ((500..<600).contains(status) ? .server : .unknown)
+        self.code[code] ?? family[code.split(separator: ".").first.map(String.init) ?? ""]
+            ?? self.status[status] ?? ((500..<600).contains(status) ? .server : .unknown)
     }
 }

@@ -20,12 +20,14 @@ package struct StoreConfiguration: Hashable, Sendable {
     package var http: HTTPSettings
     /// What one `get` may return, bytes.
     package var maxObjectBytes: Int
+    /// How PUTs ask the store to encrypt.
+    package var encryption: ServerSideEncryption
 
     /// Makes a configuration; what is left out is found as AWS's tools find it.
     package init(
         url: String, region: String? = nil, endpoint: String? = nil, addressing: S3Endpoint.Addressing = .auto,
         credentialsFile: String? = nil, profile: String? = nil, http: HTTPSettings = HTTPSettings(),
-        maxObjectBytes: Int = 1 << 30
+        maxObjectBytes: Int = 1 << 30, encryption: ServerSideEncryption = .bucketDefault
     ) {
         self.url = url
         self.region = region
@@ -35,6 +37,7 @@ package struct StoreConfiguration: Hashable, Sendable {
         self.profile = profile
         self.http = http
         self.maxObjectBytes = maxObjectBytes
+        self.encryption = encryption
     }
 
     /// The part of keys that the URL names after the bucket, without slashes at its ends; empty for a directory store.
@@ -59,26 +62,57 @@ package struct StoreConfiguration: Hashable, Sendable {
                 .configuration, operation: "configure the store", message: "`\(url)` is no store's address",
                 remedy: "write s3://bucket/prefix or file:///folder")
         }
+        let place = try place(environment)
+        return try S3Store(
+            endpoint: S3Endpoint(
+                bucket: String(bucket), region: place.region, endpoint: place.endpoint, addressing: place.addressing),
+            region: place.region, credentials: makeCredentials(environment: environment), http: place.http,
+            maxObjectBytes: maxObjectBytes, encryption: encryption)
+    }
+
+    /// The credentials that `makeStore` uses, for a store of S3.
+    ///
+    /// Nothing is sent yet.
+    package func makeCredentials(
+        environment: Environment = .process
+    ) throws(StorageError) -> any CredentialsProvider {
+        let place = try place(environment)
+        return try CredentialsChain.provider(
+            environment: environment, files: place.files, region: place.region, endpoint: place.endpoint,
+            http: place.http)
+    }
+
+    /// What the configuration leaves to the variables and the profile.
+    private struct Place {
+        var files: SharedFiles
+        var endpoint: String?
+        var region: String
+        var addressing: S3Endpoint.Addressing
+        var http: HTTPSettings
+    }
+
+    private func place(_ environment: Environment) throws(StorageError) -> Place {
         let files = SharedFiles(environment: environment, credentialsPath: credentialsFile, profile: profile)
         let settings = try files.settings()
-        let endpoint =
-            endpoint ?? environment["AWS_ENDPOINT_URL_S3"] ?? environment["AWS_ENDPOINT_URL"]
-            ?? settings["s3.endpoint_url"] ?? settings["endpoint_url"]
+        var endpoint = endpoint
+        if endpoint == nil, environment["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"]?.lowercased() != "true" {
+            endpoint =
+                environment["AWS_ENDPOINT_URL_S3"] ?? environment["AWS_ENDPOINT_URL"] ?? settings["s3.endpoint_url"]
+                ?? settings["endpoint_url"]
+        }
         let region =
             region ?? environment["AWS_REGION"] ?? environment["AWS_DEFAULT_REGION"] ?? settings["region"]
             ?? (endpoint == nil ? nil : "us-east-1")
         guard let region else {
             throw StorageError(
-                .configuration, operation: "configure the store",
-                message: "the region of bucket \(bucket) is not known",
+                .configuration, operation: "configure the store", message: "the region of \(url) is not known",
                 remedy: "set the region in the configuration or AWS_REGION")
         }
+        let style = settings["s3.addressing_style"].flatMap(S3Endpoint.Addressing.init(rawValue:))
         var http = http
         http.caFile = http.caFile ?? environment["AWS_CA_BUNDLE"] ?? settings["ca_bundle"]
-        return try S3Store(
-            endpoint: S3Endpoint(
-                bucket: String(bucket), region: region, endpoint: endpoint, addressing: addressing),
-            region: region, credentials: CredentialsChain.provider(environment: environment, files: files), http: http,
-            maxObjectBytes: maxObjectBytes)
+        return Place(
+            files: files, endpoint: endpoint, region: region,
+            addressing: addressing == .auto ? style ?? .auto : addressing, http: http)
     }
 }

@@ -36,7 +36,7 @@ import Testing
     @Test(arguments: [
         ("ftp://x", [:]), ("s3://", [:]), ("bucket", [:]),
         ("s3://bucket/p", [:]),
-        ("s3://bucket/p", ["AWS_REGION": "eu-west-1"]),
+        ("s3://bucket/p", ["AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"]),
         ("s3://buck et/p", ["AWS_REGION": "eu-west-1"]),
         ("s3://bucket", ["AWS_ENDPOINT_URL": "127.0.0.1:9000"]),
         ("s3://bucket", ["AWS_ENDPOINT_URL": "http://127.0.0.1:9000/path"]),

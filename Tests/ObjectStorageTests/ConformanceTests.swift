@@ -6,22 +6,28 @@ import Testing
 /// What every store must do, run on each.
 @Suite struct ConformanceTests {
     @Test(.enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"))
-    func theS3ServerTakesPart() {
-        #expect(StoreKind.available == StoreKind.allCases)
+    func theS3ServersTakePart() {
+        #expect(StoreKind.available.contains(.s3))
+        // Tests/run starts all of them; with --s3 there is one.
+        if TestServers.variable("NADI_TEST_S3_ALONE") == nil, TestServers.variable("NADI_TEST_BINARIES") != nil {
+            #expect(StoreKind.available == StoreKind.allCases)
+        }
     }
 
     @Test(arguments: StoreKind.available) func putHeadGet(kind: StoreKind) async throws {
         let fixture = try kind.make()
         let (store, key) = (fixture.store, fixture.prefix + "events/dt=2026-11-23/hr=04/web-1/1-2-3.jsonl.zst")
+        let abilities = try await kind.abilities()
+        _ = try await store.put(key, [0], PutOptions(isTrial: true))
         var generator = SeededGenerator(seed: 1)
         for length in [0, 1, 100_000, 3_000_000] {
             let body = generator.bytes(length)
             let receipt = try await store.put(key, body, PutOptions(contentType: "application/zstd"))
             #expect(!receipt.alreadyExisted)
-            #expect(receipt.etag == nil || receipt.etag == hex(MD5.hash(body)))
+            if abilities.etagIsMD5 { #expect(receipt.etag == hex(MD5.hash(body))) }
             let info = try #require(try await store.head(key))
             #expect(info.key == key && info.size == length)
-            #expect(info.sha256 == SHA256.hash(body))
+            #expect(info.sha256 == (abilities.headGivesSHA256 ? SHA256.hash(body) : nil))
             #expect(info.modified_ms > 1_700_000_000_000)
             #expect(try await store.get(key) == body)
         }
@@ -64,8 +70,14 @@ import Testing
         let (store, key) = (fixture.store, fixture.prefix + "once")
         let options = PutOptions(ifAbsent: true)
         #expect(try await !store.put(key, [1], options).alreadyExisted)
-        #expect(try await store.put(key, [2], options).alreadyExisted)
-        #expect(try await store.get(key) == [1])
+        if try await kind.abilities().conditions {
+            #expect(try await store.put(key, [2], options).alreadyExisted)
+            #expect(try await store.get(key) == [1])
+        } else {
+            // Then the answer must not claim that the object was kept.
+            #expect(try await !store.put(key, [2], options).alreadyExisted)
+            #expect(try await store.get(key) == [2])
+        }
         #expect(try await !store.put(key, [3], PutOptions()).alreadyExisted)
         #expect(try await store.get(key) == [3])
     }
@@ -91,6 +103,13 @@ import Testing
             }
             return try await group.reduce(into: [Int]()) { if let winner = $1 { $0.append(winner) } }
         }
+        if try await !kind.abilities().conditions {
+            // All were stored, one after the other: one of them is there, whole.
+            #expect(winners.count == 8)
+            let left = try await store.get(key)
+            #expect(left.count == 1000 && Set(left).count == 1)
+            return
+        }
         try #require(winners.count == 1)
         #expect(try await store.get(key) == [UInt8](repeating: UInt8(winners[0]), count: 1000))
     }
@@ -98,7 +117,8 @@ import Testing
     @Test(arguments: StoreKind.available) func listingInPages(kind: StoreKind) async throws {
         let fixture = try kind.make()
         let store = fixture.store
-        let keys = (0..<2500).map { number in
+        let count = kind.longListing
+        let keys = (0..<count).map { number in
             let digits = String(number)
             return fixture.prefix + "many/h\(number % 3)/" + String(repeating: "0", count: 5 - digits.count) + digits
         }.sorted()
@@ -113,19 +133,23 @@ import Testing
         let whole = try await store.list(prefix: fixture.prefix + "many/", startAfter: nil, limit: 10_000)
         #expect(whole.objects.map(\.key) == keys && !whole.isTruncated)
         #expect(whole.objects.allSatisfy { $0.size == 3 && $0.modified_ms > 1_700_000_000_000 })
-        for pageSize in [77, 1000, 2499, 2500] {
+        for pageSize in [77, 1000, count - 1, count] {
             var seen: [String] = []
             try await store.forEachObject(prefix: fixture.prefix + "many/", pageSize: pageSize) { seen.append($0.key) }
             #expect(seen == keys, "pages of \(pageSize)")
         }
-        let exact = try await store.list(prefix: fixture.prefix + "many/", startAfter: nil, limit: 2500)
-        #expect(exact.objects.count == 2500)
-        let part = try await store.list(prefix: fixture.prefix + "many/h1/0", startAfter: keys[1000], limit: 5)
-        #expect(part.objects.map(\.key) == Array(keys[1001..<1006]) && part.isTruncated)
-        let last = try await store.list(prefix: fixture.prefix + "many/", startAfter: keys[2498], limit: 5)
-        #expect(last.objects.map(\.key) == [keys[2499]] && !last.isTruncated)
-        let prefixOfNames = try await store.list(prefix: fixture.prefix + "many/h2/024", startAfter: nil, limit: 5000)
-        #expect(prefixOfNames.objects.map(\.key) == keys.filter { $0.hasPrefix(fixture.prefix + "many/h2/024") })
+        let exact = try await store.list(prefix: fixture.prefix + "many/", startAfter: nil, limit: count)
+        #expect(exact.objects.count == count)
+        // Within the second third, so that five keys of its beginning follow.
+        let inside = count / 3 + 100
+        let part = try await store.list(prefix: fixture.prefix + "many/h1/0", startAfter: keys[inside], limit: 5)
+        #expect(part.objects.map(\.key) == Array(keys[inside + 1..<inside + 6]) && part.isTruncated)
+        let last = try await store.list(prefix: fixture.prefix + "many/", startAfter: keys[count - 2], limit: 5)
+        #expect(last.objects.map(\.key) == [keys[count - 1]] && !last.isTruncated)
+        let begun = fixture.prefix + "many/h2/010"
+        let prefixOfNames = try await store.list(prefix: begun, startAfter: nil, limit: 5000)
+        #expect(prefixOfNames.objects.map(\.key) == keys.filter { $0.hasPrefix(begun) })
+        #expect(prefixOfNames.objects.count > 30)
     }
 
     @Test(arguments: StoreKind.available) func listingGivesEveryKeyOnceWhateverItsOrder(kind: StoreKind) async throws {
@@ -192,6 +216,7 @@ import Testing
     @Test(arguments: StoreKind.available) func aWrongChecksumIsRefusedAndNothingStored(kind: StoreKind) async throws {
         let fixture = try kind.make()
         let key = fixture.prefix + "wrong"
+        _ = try await fixture.store.put(fixture.prefix + "trial", [1], PutOptions(isTrial: true))
         let error = await storageError {
             _ = try await fixture.store.put(key, [1, 2], PutOptions(sha256: SHA256.hash([1, 3])))
         }

@@ -44,7 +44,7 @@ import Testing
         #expect(throws: StorageError.self) {
             try CredentialsChain.provider(environment: half, files: SharedFiles(environment: half))
         }
-        let none = Environment(["HOME": folder["nobody"]])
+        let none = Environment(["HOME": folder["nobody"], "AWS_EC2_METADATA_DISABLED": "true"])
         let error = #expect(throws: StorageError.self) {
             try CredentialsChain.provider(environment: none, files: SharedFiles(environment: none))
         }
@@ -76,6 +76,8 @@ import Testing
               endpoint_url = http://127.0.0.1:9
             [profile role]
             role_arn = arn:aws:iam::1:role/x
+            [profile person]
+            sso_session = x
             """)
         let variables = ["AWS_SHARED_CREDENTIALS_FILE": folder["credentials"], "AWS_CONFIG_FILE": folder["config"]]
         func provider(_ profile: String) throws -> any CredentialsProvider {
@@ -89,7 +91,9 @@ import Testing
         let other = try await provider("other").credentials()
         #expect(other.accessKeyID == "O" && other.secretAccessKey == "OS=/+" && other.sessionToken == "OT")
         let role = #expect(throws: StorageError.self) { try provider("role") }
-        #expect(role?.message.contains("role_arn") == true)
+        #expect(role?.message.contains("nothing to take the role on with") == true)
+        let person = #expect(throws: StorageError.self) { try provider("person") }
+        #expect(person?.message.contains("sso_session") == true)
         let missing = #expect(throws: StorageError.self) { try provider("missing") }
         #expect(missing?.message.contains("profile missing") == true)
     }
@@ -104,7 +108,7 @@ import Testing
         #expect(first.secretAccessKey == "one")
         try Self.write(path, "[default]\naws_access_key_id=A\naws_secret_access_key=other\n")
         #expect(try await provider.credentials().secretAccessKey == "other")
-        provider.refused(first)
+        provider.refused(first, isCertain: true)
         #expect(try await provider.credentials().secretAccessKey == "other")
         try DurableFile.remove(path: path)
         await #expect(throws: StorageError.self) { try await provider.credentials() }
@@ -130,20 +134,23 @@ import Testing
             func credentials() async throws(StorageError) -> Credentials {
                 try Credentials(accessKeyID: "A", secretAccessKey: "B", sessionToken: "T", source: name)
             }
-            func refused(_ credentials: Credentials) { calls.yield(credentials.accessKeyID) }
+            func refused(_ credentials: Credentials, isCertain: Bool) {
+                calls.yield("\(credentials.accessKeyID) \(isCertain)")
+            }
         }
         let (stream, continuation) = AsyncStream<String>.makeStream()
         let server = try ScriptedServer([
-            .answer(400, [:], FaultTests.errorBody("ExpiredToken")), .answer(400), .answer(404),
+            .answer(400, [:], FaultTests.errorBody("ExpiredToken")), .answer(400), .answer(403), .answer(404),
         ])
         let store = try FaultTests.store(server.endpoint, credentials: Provider(continuation))
         let error = await storageError { _ = try await store.put("k", [1], PutOptions()) }
-        // The answer to a HEAD cannot say why.
+        // The answer to a HEAD cannot say why: 400 is most likely the token, 403 may be the role's rights.
+        _ = await storageError { _ = try await store.head("k") }
         _ = await storageError { _ = try await store.head("k") }
         _ = await storageError { _ = try await store.get("k") }
         continuation.finish()
         #expect(error?.kind == .credentials && error?.isRetryable == true)
-        #expect(await stream.reduce(into: []) { $0.append($1) } == ["A", "A"])
+        #expect(await stream.reduce(into: []) { $0.append($1) } == ["A true", "A true", "A false"])
         #expect(server.requests[0].headers["x-amz-security-token"] == "T")
         #expect(server.requests[0].headers["authorization"]?.contains("x-amz-security-token") == true)
     }

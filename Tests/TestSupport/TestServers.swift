@@ -11,6 +11,10 @@ package enum TestServers {
         package let accessKey: String
         package let secretKey: String
         package let bucket: String
+        /// The region to sign for.
+        package var region = "us-east-1"
+        /// Whether the bucket is named in the host (`bucket.host`) and not in the path.
+        package var isVirtual = false
 
         /// A store that a test started itself.
         package init(endpoint: String, accessKey: String, secretKey: String, bucket: String) {
@@ -27,11 +31,19 @@ package enum TestServers {
     /// The store of the tests.
     ///
     /// Use a prefix of your own in its bucket: `randomName`.
-    package static var s3: S3? {
-        guard let endpoint = variable("NADI_TEST_S3_ENDPOINT"), let bucket = variable("NADI_TEST_S3_BUCKET"),
-            let accessKey = variable("NADI_TEST_S3_ACCESS_KEY"), let secretKey = variable("NADI_TEST_S3_SECRET_KEY")
+    package static var s3: S3? { s3("S3") }
+
+    /// The server of `NADI_TEST_<name>_ENDPOINT`, `_BUCKET`, `_ACCESS_KEY`, `_SECRET_KEY`, and, where they are set,
+    /// `_REGION` and `_ADDRESSING` (`path` or `virtual`).
+    package static func s3(_ name: String) -> S3? {
+        guard let endpoint = variable("NADI_TEST_\(name)_ENDPOINT"), let bucket = variable("NADI_TEST_\(name)_BUCKET"),
+            let accessKey = variable("NADI_TEST_\(name)_ACCESS_KEY"),
+            let secretKey = variable("NADI_TEST_\(name)_SECRET_KEY")
         else { return nil }
-        return S3(endpoint: endpoint, accessKey: accessKey, secretKey: secretKey, bucket: bucket)
+        var server = S3(endpoint: endpoint, accessKey: accessKey, secretKey: secretKey, bucket: bucket)
+        server.region = variable("NADI_TEST_\(name)_REGION") ?? server.region
+        server.isVirtual = variable("NADI_TEST_\(name)_ADDRESSING") == "virtual"
+        return server
     }
 
     /// A Python that has botocore, for comparisons with it.

@@ -34,10 +34,13 @@ package struct SharedFiles: Hashable, Sendable {
 
     /// The profile's settings from both files, those of the credentials file first; empty where neither names it.
     func settings() throws(StorageError) -> [String: String] {
-        var merged: [String: String] = [:]
-        for (path, section) in [
-            (configPath, profile == "default" ? "default" : "profile \(profile)"), (credentialsPath, profile),
-        ] {
+        try profiles()[profile] ?? [:]
+    }
+
+    /// Every profile's settings from both files, those of the credentials file first.
+    func profiles() throws(StorageError) -> Profiles {
+        var merged = Profiles()
+        for (path, isConfiguration) in [(configPath, true), (credentialsPath, false)] {
             guard let path else { continue }
             let bytes: [UInt8]
             do throws(SystemError) {
@@ -49,8 +52,13 @@ package struct SharedFiles: Hashable, Sendable {
                     .configuration, operation: "read credentials", code: "errno \(error.code)",
                     message: error.description)
             }
-            let sections = SettingsFile.parse(String(decoding: bytes, as: UTF8.self))
-            merged.merge(sections[section] ?? [:]) { $1 }
+            for (section, settings) in SettingsFile.parse(String(decoding: bytes, as: UTF8.self)) {
+                // `[profile name]` in the configuration file (but `[default]`), `[name]` in the credentials file.
+                let name =
+                    !isConfiguration || section == "default"
+                    ? section : section.hasPrefix("profile ") ? String(section.dropFirst(8)) : nil
+                if let name { merged.settings[name, default: [:]].merge(settings) { $1 } }
+            }
         }
         return merged
     }
