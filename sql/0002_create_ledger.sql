@@ -78,13 +78,14 @@ CREATE TABLE nadi_store.segment (
     loaded_lines     bigint NOT NULL DEFAULT 0,
     rejected_lines   bigint NOT NULL DEFAULT 0,
     object_sealed_at timestamptz NOT NULL,
+    checksum         bigint,
     PRIMARY KEY (segment_id, object_sealed_at),
     CHECK (state <> 'loaded' OR lines = loaded_lines + rejected_lines)
 ) PARTITION BY RANGE (object_sealed_at);
 CREATE UNIQUE INDEX segment_once ON nadi_store.segment (writer_id, seq, object_sealed_at) WHERE state = 'loaded';
 CREATE INDEX segment_apart ON nadi_store.segment (writer_id) WHERE state <> 'loaded';
 CREATE INDEX segment_object ON nadi_store.segment (object_id);
-COMMENT ON TABLE nadi_store.segment IS 'Every segment of every loaded object, from the object''s manifest. One (writer, seq) is loaded at most once: the same bytes again are a duplicate, other bytes a conflict (loaders look under the lock on the writer''s row). loaded_lines counts every line that an aggregate or row answers for, writer lines included. Monthly partitions by the object''s seal, archive_days.';
+COMMENT ON TABLE nadi_store.segment IS 'Every segment of every loaded object, from the object''s manifest. One (writer, seq) is loaded at most once: the same bytes again are a duplicate, other bytes a conflict (loaders look under the lock on the writer''s row). loaded_lines counts every line that an aggregate or row answers for, writer lines included. checksum is hash_record_extended over object_id, writer_id, seq, sealed_at, lines, raw_bytes and raw_sha256, which never change. Monthly partitions by the object''s seal, archive_days.';
 
 CREATE TABLE nadi_store.segment_hour (
     segment_id       bigint NOT NULL,
@@ -102,9 +103,10 @@ CREATE TABLE nadi_store.segment_reject (
     reason           text NOT NULL,
     lines            bigint NOT NULL,
     object_sealed_at timestamptz NOT NULL,
+    kept_lines       bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (segment_id, reason, object_sealed_at)
 ) PARTITION BY RANGE (object_sealed_at);
-COMMENT ON TABLE nadi_store.segment_reject IS 'Rejected lines per segment and reason: complete, kept as long as the ledger.';
+COMMENT ON TABLE nadi_store.segment_reject IS 'Rejected lines per segment and reason: complete, kept as long as the ledger. kept_lines says how many of them reject_line was given.';
 
 CREATE TABLE nadi_store.reject_line (
     segment_id bigint NOT NULL,

@@ -1,4 +1,6 @@
 -- Purpose: dictionaries and the mergeable aggregates. Locks: none (new tables).
+-- Each row of an aggregate carries a checksum: hash_record_extended over its other columns in their order, written by the
+-- statement that writes the row. What changes a row from outside does not know it, and nadi audit names the row.
 -- Bins: LogBins (35 per octave, code = bin + 40000, sign kept, 0 for zero). Arrays of one row are parallel and sorted by their first.
 
 CREATE TABLE nadi_store.model (
@@ -81,6 +83,7 @@ CREATE TABLE nadi_store.request_minute (
     latency_sum        float8 NOT NULL,
     latency_bins       int[] NOT NULL,
     latency_counts     bigint[] NOT NULL,
+    checksum           bigint,
     PRIMARY KEY (series_id, minute)
 ) PARTITION BY RANGE (minute);
 COMMENT ON TABLE nadi_store.request_minute IS 'Requests (batch_index 0 or none), predictions (lines), failed requests and failed predictions, latency in seconds in log bins. Daily partitions, 35 days.';
@@ -113,6 +116,7 @@ CREATE TABLE nadi_store.feature_hour (
     category_counts   bigint[] NOT NULL,
     other_count       bigint NOT NULL,
     edge_counts       bigint[],
+    checksum          bigint,
     PRIMARY KEY (series_id, feature_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX feature_hour_hour ON nadi_store.feature_hour (hour);
@@ -131,6 +135,7 @@ CREATE TABLE nadi_store.score_hour (
     sums           float8[] NOT NULL,
     positive_counts bigint[] NOT NULL,
     positive_sums  float8[] NOT NULL,
+    checksum       bigint,
     PRIMARY KEY (series_id, category_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX score_hour_hour ON nadi_store.score_hour (hour);
@@ -165,6 +170,7 @@ CREATE TABLE nadi_store.outcome_hour (
     delay_sum           float8 NOT NULL,
     delay_bins          int[] NOT NULL,
     delay_counts        bigint[] NOT NULL,
+    checksum            bigint,
     PRIMARY KEY (series_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX outcome_hour_hour ON nadi_store.outcome_hour (hour);
@@ -193,10 +199,11 @@ CREATE TABLE nadi_store.outcome (
     segment_id      bigint NOT NULL,
     line            bigint NOT NULL,
     joined_hour     timestamptz,
+    checksum        bigint,
     PRIMARY KEY (model_id, event_type, name, prediction_id)
 ) WITH (fillfactor = 85);
 CREATE INDEX outcome_prediction_hour ON nadi_store.outcome (model_id, prediction_hour);
-COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days. prediction_hour: from prediction_time (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. arrival_day is the UTC day of the segment''s seal. joined_hour: the hour whose aggregates hold it.';
+COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days. prediction_hour: from prediction_time (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. arrival_day is the UTC day of the segment''s seal. joined_hour: the hour whose aggregates hold it. checksum covers what the event said.';
 
 CREATE TABLE nadi_store.outcome_arrival (
     arrival_day date NOT NULL,
@@ -249,6 +256,7 @@ CREATE TABLE nadi_store.resource_minute (
     count       bigint NOT NULL,
     sum         float8 NOT NULL,
     maximum     float8 NOT NULL,
+    checksum    bigint,
     PRIMARY KEY (resource_id, measure, minute)
 ) PARTITION BY RANGE (minute);
 COMMENT ON TABLE nadi_store.resource_minute IS 'Resource samples by minute: n, sum, max of each measure (names of the event''s fields; measure samples counts the lines). Daily partitions, 35 days.';

@@ -115,8 +115,9 @@ $$;
 CREATE FUNCTION nadi_store.derive_request_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
     DELETE FROM nadi_store.request_day WHERE day = the_day;
     INSERT INTO nadi_store.request_day
-    SELECT h.series_id, the_day, sum(h.requests), sum(h.predictions), sum(h.errors), sum(h.failed_predictions),
-           sum(h.latency_count), nadi_store.bounded_total(h.latency_sum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}')
+    SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
+    SELECT h.series_id, the_day, sum(h.requests)::bigint, sum(h.predictions)::bigint, sum(h.errors)::bigint,
+           sum(h.failed_predictions)::bigint, sum(h.latency_count)::bigint, nadi_store.bounded_total(h.latency_sum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}')
     FROM nadi_store.request_hour AS h
     LEFT JOIN (SELECT s.series_id, array_agg(s.bin ORDER BY s.bin) AS bins, array_agg(s.n ORDER BY s.bin) AS counts
                FROM (SELECT r.series_id, u.bin, sum(u.n)::bigint AS n
@@ -126,14 +127,12 @@ CREATE FUNCTION nadi_store.derive_request_day(the_day timestamptz) RETURNS void 
                GROUP BY s.series_id) AS b ON b.series_id = h.series_id
     WHERE h.hour >= the_day AND h.hour < the_day + interval '24 hours'
     GROUP BY h.series_id, b.bins, b.counts
-    ORDER BY h.series_id;
+    ) AS d ORDER BY d.series_id;
 $$;
 
 CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
     DELETE FROM nadi_store.feature_day WHERE day = the_day;
     INSERT INTO nadi_store.feature_day
-        (series_id, feature_id, day, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
-         mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count)
     WITH hours AS MATERIALIZED (
         SELECT series_id, feature_id, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
                mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count
@@ -161,26 +160,28 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
         FROM (SELECT h.series_id, h.feature_id, u.id, sum(u.n)::bigint AS n
               FROM hours AS h, unnest(h.category_ids, h.category_counts) AS u (id, n) GROUP BY 1, 2, 3) AS s GROUP BY 1, 2
     )
-    SELECT h.series_id, h.feature_id, the_day, max(h.edge_set_id), sum(h.numeric_count), sum(h.categorical_count),
-           sum(h.null_count), sum(h.wrong_type_count),
+    SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
+    SELECT h.series_id, h.feature_id, the_day, max(h.edge_set_id), sum(h.numeric_count)::bigint,
+           sum(h.categorical_count)::bigint, sum(h.null_count)::bigint, sum(h.wrong_type_count)::bigint,
            coalesce(CASE WHEN d.is_extreme THEN d.extreme_mean ELSE d.origin + d.shift END, 0),
            coalesce(CASE WHEN d.is_extreme THEN 0 ELSE d.shift - ((d.origin + d.shift) - d.origin) END, 0),
            coalesce(CASE WHEN d.is_extreme THEN 1e300 ELSE
                sum(CASE WHEN d.is_extreme THEN 0 ELSE h.m2 + h.numeric_count * nadi_store.square(
                    ((h.mean_high - d.origin) + h.mean_low) - d.shift) END) FILTER (WHERE h.numeric_count > 0) END, 0),
            min(h.minimum), max(h.maximum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}'),
-           coalesce(c.ids, '{}'), coalesce(c.counts, '{}'), sum(h.other_count)
+           coalesce(c.ids, '{}'), coalesce(c.counts, '{}'), sum(h.other_count)::bigint, NULL::bigint[]
     FROM hours AS h
     LEFT JOIN deviations AS d USING (series_id, feature_id)
     LEFT JOIN bins AS b USING (series_id, feature_id)
     LEFT JOIN categories AS c USING (series_id, feature_id)
     GROUP BY h.series_id, h.feature_id, d.is_extreme, d.extreme_mean, d.origin, d.shift, b.bins, b.counts, c.ids, c.counts
-    ORDER BY h.series_id, h.feature_id;
+    ) AS d ORDER BY d.series_id, d.feature_id;
 $$;
 
 CREATE FUNCTION nadi_store.derive_score_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
     DELETE FROM nadi_store.score_day WHERE day = the_day;
     INSERT INTO nadi_store.score_day
+    SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
     SELECT series_id, category_id, the_day, array_agg(bin ORDER BY bin), array_agg(n ORDER BY bin),
            array_agg(s ORDER BY bin), array_agg(pn ORDER BY bin), array_agg(ps ORDER BY bin)
     FROM (SELECT h.series_id, h.category_id, u.bin, sum(u.n)::bigint AS n, sum(u.s) AS s, sum(u.pn)::bigint AS pn,
@@ -190,7 +191,7 @@ CREATE FUNCTION nadi_store.derive_score_day(the_day timestamptz) RETURNS void LA
           WHERE h.hour >= the_day AND h.hour < the_day + interval '24 hours'
           GROUP BY 1, 2, 3) AS b
     GROUP BY series_id, category_id
-    ORDER BY series_id, category_id;
+    ) AS d ORDER BY d.series_id, d.category_id;
 $$;
 
 CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
@@ -218,19 +219,20 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
         FROM (SELECT h.series_id, u.bin, sum(u.n)::bigint AS n
               FROM hours AS h, unnest(h.delay_bins, h.delay_counts) AS u (bin, n) GROUP BY 1, 2) AS s GROUP BY 1
     )
-    SELECT h.series_id, the_day, sum(h.labelled), sum(h.classified), sum(h.correct),
+    SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
+    SELECT h.series_id, the_day, sum(h.labelled)::bigint, sum(h.classified)::bigint, sum(h.correct)::bigint,
            coalesce(c.predicted, '{}'), coalesce(c.labels, '{}'), coalesce(c.counts, '{}'),
            coalesce(s.bins, '{}'), coalesce(s.counts, '{}'), coalesce(s.y, '{}'), coalesce(s.p, '{}'),
            coalesce(s.p2, '{}'), coalesce(s.py, '{}'),
-           sum(h.log_loss_count), nadi_store.bounded_total(h.log_loss_sum), sum(h.error_count), nadi_store.bounded_total(h.error_sum), nadi_store.bounded_total(h.error_abs_sum),
-           nadi_store.bounded_total(h.error_square_sum), sum(h.delay_count), nadi_store.bounded_total(h.delay_sum),
+           sum(h.log_loss_count)::bigint, nadi_store.bounded_total(h.log_loss_sum), sum(h.error_count)::bigint, nadi_store.bounded_total(h.error_sum), nadi_store.bounded_total(h.error_abs_sum),
+           nadi_store.bounded_total(h.error_square_sum), sum(h.delay_count)::bigint, nadi_store.bounded_total(h.delay_sum),
            coalesce(d.bins, '{}'), coalesce(d.counts, '{}')
     FROM hours AS h
     LEFT JOIN confusion AS c USING (series_id)
     LEFT JOIN scores AS s USING (series_id)
     LEFT JOIN delays AS d USING (series_id)
     GROUP BY h.series_id, c.predicted, c.labels, c.counts, s.bins, s.counts, s.y, s.p, s.p2, s.py, d.bins, d.counts
-    ORDER BY h.series_id;
+    ) AS d ORDER BY d.series_id;
 $$;
 
 -- Outcome rows past label_days. A joined label goes by its prediction's hour, with all labels of that hour at once, and

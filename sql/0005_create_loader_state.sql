@@ -1,4 +1,4 @@
--- Purpose: what the loader remembers between runs, losses that were accepted, and retention. Locks: none (new objects).
+-- Purpose: what the loader remembers between runs, and retention. Locks: none (new objects).
 
 CREATE TABLE nadi_store.loader_state (
     name       text PRIMARY KEY,
@@ -14,15 +14,6 @@ CREATE TABLE nadi_store.mapping (
     PRIMARY KEY (name, sha256)
 );
 COMMENT ON TABLE nadi_store.mapping IS 'Mappings of foreign logs that were applied, by the hash of their definition.';
-
-CREATE TABLE nadi_store.accepted_loss (
-    finding     text PRIMARY KEY,
-    lines       bigint,
-    reason      text NOT NULL,
-    accepted_by text NOT NULL DEFAULT session_user,
-    accepted_at timestamptz NOT NULL DEFAULT now()
-);
-COMMENT ON TABLE nadi_store.accepted_loss IS 'Audit findings that a person accepted with audit --accept-lost: no longer failures, still listed.';
 
 ALTER TABLE nadi_store.outcome ADD COLUMN hint_tried boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN nadi_store.outcome.hint_tried IS 'The hinted hour was joined without a match, so that its neighbours were marked too.';

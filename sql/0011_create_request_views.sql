@@ -1,5 +1,5 @@
 -- Purpose: dictionaries, requests, latency, resources and deployments as people query them. Locks: none (new views).
--- Comments on all columns follow in 0019.
+-- Comments on all columns follow in 0028.
 
 CREATE VIEW nadi.model AS
 SELECT model_id, model_name FROM nadi_store.model;

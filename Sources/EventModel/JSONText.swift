@@ -32,6 +32,25 @@ package struct JSONText {
         bytes.append(contentsOf: inner.closed)
     }
 
+    package mutating func array(_ name: String, _ values: [String]) {
+        array(
+            name,
+            elements: values.map { value in
+                var text: [UInt8] = []
+                Self.append(value, to: &text)
+                return text
+            })
+    }
+
+    package mutating func array(_ name: String, _ values: [JSONText]) { array(name, elements: values.map(\.closed)) }
+
+    private mutating func array(_ name: String, elements: [[UInt8]]) {
+        key(name)
+        bytes.append(UInt8(ascii: "["))
+        bytes.append(contentsOf: elements.joined(separator: [UInt8(ascii: ",")]))
+        bytes.append(UInt8(ascii: "]"))
+    }
+
     private mutating func key(_ name: String) {
         if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
         Self.append(name, to: &bytes)

@@ -79,12 +79,15 @@ final class Pipeline: Sendable {
         return report
     }
 
-    func audit() async throws -> AuditReport {
+    func audit(_ scope: AuditScope = AuditScope()) async throws -> AuditReport {
+        try await withAudit { try await $0.run(scope, now_ms: LoadClock.now_ms()) }
+    }
+
+    func withAudit<Result>(_ body: (Audit) async throws -> Result) async throws -> Result {
         let thread = DatabaseThread(database.uri)
-        let audit = Audit(store: store, database: thread, settings: settings())
-        let report = try await audit.run(now_ms: LoadClock.now_ms())
+        let result = try await body(Audit(store: store, database: thread, settings: settings()))
         await thread.close()
-        return report
+        return result
     }
 
     /// Puts an object of segments and returns its key.
@@ -108,12 +111,13 @@ final class Pipeline: Sendable {
 
     /// Puts a host's report with its writers' counts.
     func report(
-        host: String = "one", ended: Bool = false, writers: [HostReport.Writer] = [], oldest_ms: Int64? = nil
+        host: String = "one", ended: Bool = false, writers: [HostReport.Writer] = [], oldest_ms: Int64? = nil,
+        minutesAgo: Int64 = 0
     ) async throws {
         var unshipped = HostReport.Unshipped()
         unshipped.oldest_ms = oldest_ms
         let report = HostReport(
-            host: host, time_ms: LoadClock.now_ms(), state: ended ? .ended : .running, shipperVersion: "0.1.0",
+            host: host, time_ms: LoadClock.now_ms() - minutesAgo * 60_000, state: ended ? .ended : .running, shipperVersion: "0.1.0",
             started_ms: Self.base_ms, unshipped: unshipped, lastUpload_ms: nil, lastError: nil,
             writers: writers)
         _ = try await store.put(ObjectKey.hostReport(prefix: prefix, host: host), report.encoded(), PutOptions())

@@ -51,7 +51,7 @@ extension AuditContext {
         ] {
             try compare(
                 "day:\(table)_day", "\(table)_hour", keys, "date_trunc('day', hour, 'UTC')", "\(table)_day", "day",
-                columns, names: Self.seriesNames, &report)
+                columns, names: Self.seriesNames, leftWhere: scope.sqlDays("hour"), rightWhere: scope.sqlDays("day"), &report)
         }
     }
 
@@ -63,14 +63,17 @@ extension AuditContext {
             kept?.time(0) ?? 0, Retention(settings.retention).firstMinuteDay(now_ms: now_ms),
             LoadClock.day(now_ms) - 34 * LoadClock.day_ms)
         let bound = ">= to_timestamp(\(first / 1000))"
+        let (minutes, hours) = (
+            "minute \(bound) AND \(scope.sql("minute"))", "hour \(bound) AND \(scope.sql("hour"))"
+        )
         try compare(
             "minute:request_minute", "request_minute", "series_id", "date_trunc('hour', minute, 'UTC')", "request_hour",
-            "hour", AuditColumn.request, names: Self.seriesNames, leftWhere: "minute \(bound)",
-            rightWhere: "hour \(bound)", &report)
+            "hour", AuditColumn.request, names: Self.seriesNames, leftWhere: minutes,
+            rightWhere: hours, &report)
         try compare(
             "minute:resource_minute", "resource_minute", "resource_id, measure", "date_trunc('hour', minute, 'UTC')",
-            "resource_hour", "hour", AuditColumn.resource, names: Self.resourceNames, leftWhere: "minute \(bound)",
-            rightWhere: "hour \(bound)", &report)
+            "resource_hour", "hour", AuditColumn.resource, names: Self.resourceNames, leftWhere: minutes,
+            rightWhere: hours, &report)
     }
 
     private static let seriesNames = (
@@ -126,10 +129,11 @@ extension AuditContext {
                 SELECT DISTINCT m.model_name || ' ' || s.slice_key || '=' || s.slice_value,
                        to_char(t.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
                 FROM nadi_store.\(total) AS t JOIN nadi_store.series AS s USING (series_id)
-                JOIN nadi_store.model AS m USING (model_id) \(join) WHERE \(bad)
-                """, report: &report
+                JOIN nadi_store.model AS m USING (model_id) \(join)
+                WHERE \(scope.sql("t.hour")) AND (\(bad))
+                """, &report
             ) { row in
-                ("row:\(total) \(row.text(1)) \(row.text(0))", "\(row.text(0)), hour \(row.text(1)): \(words)")
+                ("inside:\(total) \(row.text(1)) \(row.text(0))", "\(row.text(0)), hour \(row.text(1)): \(words)")
             }
         }
         func total(_ array: String) -> String { AuditColumn.total("t.\(array)") }
@@ -156,7 +160,7 @@ extension AuditContext {
                 + "AND t.numeric_count + t.categorical_count + t.null_count + t.wrong_type_count > \(successes)",
             join: request + " JOIN nadi_store.feature AS f ON f.feature_id = t.feature_id",
             "a feature has more values than there are successful predictions")
-        // Hours that are to be joined again, that are closed, and whose outcome rows have aged out, are not whole.
+        // Hours that are to be joined again, that are closed, and those whose outcome rows have aged out, are not whole.
         try each(
             """
             SELECT m.model_name, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(h.n, 0)::bigint,
@@ -167,14 +171,14 @@ extension AuditContext {
                        WHERE event_type = 'outcome' AND name = 'label' AND joined_hour IS NOT NULL
                        GROUP BY 1, 2) AS o USING (model_id, hour)
             JOIN nadi_store.model AS m USING (model_id)
-            WHERE coalesce(h.n, 0) <> coalesce(o.n, 0)
+            WHERE coalesce(h.n, 0) <> coalesce(o.n, 0) AND \(scope.sql("hour"))
               AND hour >= to_timestamp(\((now_ms - (settings.retention.labelDays - 1) * LoadClock.day_ms) / 1000))
               AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
                               WHERE d.model_id = m.model_id AND d.hour = coalesce(h.hour, o.hour))
               AND NOT EXISTS (SELECT FROM nadi_store.segment_hour AS c JOIN nadi_store.segment AS s USING (segment_id)
                               JOIN nadi_store.object AS b USING (object_id)
                               WHERE c.hour = coalesce(h.hour, o.hour) AND b.state IN ('lost', 'expired'))
-            """, report: &report, remedy: "Mark the hour for a new join: `nadi rebuild` of it does"
+            """, &report, remedy: "Mark the hour for a new join: `nadi rebuild` of it does"
         ) { row in
             (
                 "labels:\(row.text(0)) \(row.text(1))",
@@ -182,14 +186,6 @@ extension AuditContext {
                     + "\(row.integer(3)) outcome rows joined it"
             )
         }
-    }
-
-    private func each(
-        _ statement: String, report: inout AuditReport,
-        remedy: String = "A row was changed from outside: `nadi rebuild` derives it again from the bucket",
-        _ describe: (QueryResult.Row) -> (id: String, text: String)
-    ) throws {
-        try each(statement, &report, remedy: remedy, describe)
     }
 
     /// Each tag's slices against `all`.
@@ -217,17 +213,17 @@ extension AuditContext {
                 WITH sums AS (
                     SELECT s.model_id, s.slice_key, t.hour, \(extra) AS part, \(sums)
                     FROM nadi_store.\(table)_hour AS t JOIN nadi_store.series AS s USING (series_id)
-                    GROUP BY 1, 2, 3, 4
+                    WHERE \(scope.sql("t.hour")) GROUP BY 1, 2, 3, 4
                 ), tagged AS (
                     SELECT DISTINCT s.model_id, s.slice_key, r.hour
                     FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s USING (series_id)
-                    WHERE s.slice_key <> 'all'
+                    WHERE s.slice_key <> 'all' AND \(scope.sql("r.hour"))
                 ), loads AS (
                     SELECT hour, min(first) AS first, max(last) AS last FROM (
                         SELECT h.hour, o.loaded_at AS first, o.loaded_at AS last
                         FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS g USING (segment_id)
                         JOIN nadi_store.object AS o USING (object_id)
-                        WHERE h.event_type = 'prediction' AND g.state = 'loaded'
+                        WHERE h.event_type = 'prediction' AND g.state = 'loaded' AND \(scope.sql("h.hour"))
                         UNION ALL SELECT hour, first_loaded_at, last_loaded_at FROM nadi_store.expired_hour
                         WHERE event_type = 'prediction') AS l GROUP BY 1
                 ), pairs AS (

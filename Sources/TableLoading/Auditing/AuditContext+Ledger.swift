@@ -1,296 +1,135 @@
-internal import EventModel
 internal import TableStorage
 
-/// Hosts and writers against the ledger, and the ledger against the bucket.
+/// The ledger against itself: objects, their names, their segments, lines by hour and reason.
 extension AuditContext {
-    /// The listing without what was loaded after it.
-    func withoutLoaded(_ bucket: AuditBucket) throws -> AuditBucket {
-        var bucket = bucket
-        let keys = (bucket.unloaded + bucket.arriving).map(\.key)
-        let known = Set(
-            try connection.query(
-                "SELECT object_key FROM nadi_store.object WHERE object_key = ANY ($1::text[])", [.texts(keys)]
-            ).rows.map { $0.text(0) })
-        bucket.unloaded.removeAll { known.contains($0.key) }
-        bucket.arriving.removeAll { known.contains($0.key) }
-        return bucket
-    }
+    /// Which objects the scope holds, as a condition on `o` and `h` with the host as its parameter.
+    private var objectScope: String { "\(scope.sql("o.sealed_at")) AND ($1::text IS NULL OR h.host = $1)" }
+    private var parameters: [SQLValue] { [.optional(scope.host)] }
 
-    /// Objects: the bucket's listing against the ledger; what is not loaded.
-    func objects(_ bucket: AuditBucket, _ report: inout AuditReport) throws {
-        for entry in bucket.arriving {
-            note("arriving:\(entry.key)", "\(entry.lines) lines are in the bucket, not loaded yet", &report)
+    private static let remedy =
+        "The ledger was changed from outside: restore the row from a backup, or load the bucket into an empty database"
+
+    /// Objects against their names and segments, segments against their checksums, hours and rejects.
+    func ledger(_ report: inout AuditReport) throws {
+        // The name holds seal time, segments, lines and a hash over the segments: it is the shipper's record.
+        try each(
+            """
+            WITH named AS (
+                SELECT o.object_id, o.object_key, o.lines, o.sealed_at,
+                       regexp_match(o.object_key, '/([^/]+)/([0-9]+)-([0-9]+)-([0-9]+)-([0-9a-f]{16})[.]jsonl[.]zst$') AS part,
+                       h.host
+                FROM nadi_store.object AS o LEFT JOIN nadi_store.host AS h USING (host_id)
+                WHERE o.loaded_at IS NOT NULL AND \(objectScope)
+            )
+            SELECT n.object_key, n.lines, coalesce(s.lines, 0)::bigint, coalesce(s.segments, 0), concat_ws('; ',
+                CASE WHEN n.lines <> coalesce(s.lines, 0) THEN n.lines || ' lines, its segments ' || coalesce(s.lines, 0) END,
+                CASE WHEN n.part IS NULL THEN 'its key is none of an object'
+                     WHEN n.part[1] IS DISTINCT FROM n.host THEN 'its host is ' || coalesce(n.host, 'none') END,
+                CASE WHEN n.part[2]::bigint <> round(extract(epoch FROM n.sealed_at) * 1000) THEN 'its seal time is ' || n.sealed_at END,
+                CASE WHEN n.part[2]::bigint <> round(extract(epoch FROM s.newest) * 1000) THEN 'its newest segment was sealed at ' || s.newest END,
+                CASE WHEN n.part[3]::bigint <> coalesce(s.segments, 0) THEN coalesce(s.segments, 0) || ' segments, its key says ' || n.part[3] END,
+                CASE WHEN n.part[4]::bigint <> n.lines THEN n.lines || ' lines, its key says ' || n.part[4] END,
+                CASE WHEN n.part[5] <> s.hash THEN 'its segments do not have the hash that its key bears' END)
+            FROM named AS n LEFT JOIN (
+                SELECT g.object_id, sum(g.lines) AS lines, count(*) AS segments, max(g.sealed_at) AS newest,
+                       left(encode(sha256(convert_to(string_agg(w.writer || E'\\t' || g.seq || E'\\t' || g.lines || E'\\t'
+                           || encode(g.raw_sha256, 'hex') || E'\\n', '' ORDER BY w.writer COLLATE "C", g.seq, g.segment_id), 'UTF8')), 'hex'), 16) AS hash
+                FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
+                JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+                WHERE \(objectScope) GROUP BY 1) AS s USING (object_id)
+            WHERE n.lines <> coalesce(s.lines, 0) OR n.part IS NULL OR n.part[1] IS DISTINCT FROM n.host
+               OR n.part[2]::bigint <> round(extract(epoch FROM n.sealed_at) * 1000)
+               OR n.part[2]::bigint <> round(extract(epoch FROM s.newest) * 1000)
+               OR n.part[3]::bigint <> coalesce(s.segments, 0) OR n.part[4]::bigint <> n.lines OR n.part[5] <> s.hash
+            """, &report, parameters: parameters, remedy: Self.remedy
+        ) { row in
+            (
+                "object:\(row.text(0))", "the ledger's row of object \(row.text(0)) does not fit: \(row.text(4))"
+            )
         }
-        for entry in bucket.unloaded {
+        try each(
+            """
+            SELECT w.writer || '-' || g.seq, g.loaded_lines, g.rejected_lines, coalesce(l.lines, 0)::bigint,
+                   coalesce(r.lines, 0)::bigint
+            FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
+            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+            LEFT JOIN (SELECT segment_id, sum(lines) AS lines FROM nadi_store.segment_hour GROUP BY 1) AS l USING (segment_id)
+            LEFT JOIN (SELECT segment_id, sum(lines) AS lines FROM nadi_store.segment_reject GROUP BY 1) AS r USING (segment_id)
+            WHERE g.state = 'loaded' AND \(objectScope)
+              AND (g.loaded_lines <> coalesce(l.lines, 0) OR g.rejected_lines <> coalesce(r.lines, 0))
+            """, &report, parameters: parameters
+        ) { row in
+            (
+                "segment:\(row.text(0))",
+                "segment \(row.text(0)): \(row.integer(1)) loaded and \(row.integer(2)) rejected, by hours "
+                    + "\(row.integer(3)), by reasons \(row.integer(4))"
+            )
+        }
+        // A writer line is written as its segment is sealed.
+        try each(
+            """
+            SELECT w.writer || '-' || g.seq, to_char(l.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+            FROM nadi_store.segment_hour AS l JOIN nadi_store.segment AS g USING (segment_id)
+            JOIN nadi_store.writer AS w USING (writer_id)
+            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+            WHERE l.event_type = 'writer' AND w.format = 'native' AND \(objectScope)
+              AND (l.hour > g.sealed_at + interval '10 minutes' OR l.hour < g.sealed_at - interval '2 hours')
+            """, &report, parameters: parameters, remedy: Self.remedy
+        ) { row in
+            (
+                "segment:\(row.text(0)) writer",
+                "segment \(row.text(0)): its writer line is recorded for hour \(row.text(1)), far from its seal"
+            )
+        }
+        try each(
+            """
+            SELECT w.writer || '-' || g.seq, o.object_key
+            FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
+            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+            WHERE \(objectScope) AND g.checksum IS DISTINCT FROM hash_record_extended(
+                ROW(g.object_id, g.writer_id, g.seq, g.sealed_at, g.lines, g.raw_bytes, g.raw_sha256), 0)
+            """, &report, parameters: parameters, remedy: Self.remedy
+        ) { row in
+            ("ledger:\(row.text(0))", "the ledger's row of segment \(row.text(0)) in \(row.text(1)) was altered")
+        }
+        let conflicts = try connection.query(
+            """
+            SELECT w.writer || '-' || g.seq, o.object_key, g.lines, coalesce(h.host, '')
+            FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
+            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+            WHERE g.state = 'conflict' AND \(objectScope) ORDER BY 1, 2
+            """, parameters
+        ).rows
+        for row in conflicts {
             fail(
-                "unloaded:\(entry.key)", "object \(entry.key) (\(entry.lines) lines) is in the bucket, not loaded",
-                "Run `nadi load --all`", lines: Int64(entry.lines), &report)
-        }
-        let back = Set(bucket.restored)
-        let rows = try connection.query(
-            """
-            SELECT object_key, state, lines, sealed_at, coalesce(last_error, ''), attempts,
-                   coalesce(lease_until > now(), false)
-            FROM nadi_store.object WHERE state IN ('claimed', 'poisoned', 'pending', 'lost') ORDER BY object_id
-            """
-        ).rows
-        for row in rows {
-            let key = row.text(0)
-            switch row.text(1) {
-            case "poisoned":
-                fail(
-                    "poisoned:\(key)", "object \(key) cannot be read: \(row.text(4)) (\(row.integer(5)) attempts)",
-                    "Restore it from a copy, or accept the loss; it is tried again by itself", lines: row.integer(2),
-                    &report)
-            case "pending":
-                fail(
-                    "pending:\(key)", "object \(key) needs the mapping \(row.text(4))",
-                    "Add the mapping to the configuration", lines: row.integer(2), &report)
-            case "claimed" where row.boolean(6):
-                note("claimed:\(key)", "object \(key) is being loaded", lines: row.integer(2), &report)
-            case "claimed":
-                fail(
-                    "unfinished:\(key)", "object \(key) was claimed by a loader that has gone", "Run `nadi load`",
-                    lines: row.integer(2), &report)
-            case "lost" where back.contains(key):
-                note("restored:\(key)", "object \(key) was lost and is there again: run `nadi load --all`", &report)
-            case "lost":
-                fail(
-                    "lost:\(key)", "object \(key) (\(row.integer(2)) lines) is gone from the bucket",
-                    "Restore it (versioning, a copy), or accept the loss; its hours can no longer be rebuilt",
-                    lines: row.integer(2), &report)
-            default: break
-            }
-        }
-        let missing = try connection.query(
-            """
-            SELECT object_key, lines, sealed_at FROM nadi_store.object
-            WHERE object_key = ANY ($1::text[]) AND state = 'loaded' ORDER BY object_id
-            """, [.texts(bucket.missing)]
-        ).rows
-        for row in missing {
-            let key = row.text(0)
-            if now_ms - row.time(2) > settings.retention.archiveDays * LoadClock.day_ms {
-                note("expired:\(key)", "object \(key) is past archive_days", lines: row.integer(1), &report)
-            } else {
-                fail(
-                    "lost:\(key)", "object \(key) (\(row.integer(1)) lines) is in the ledger, not in the bucket",
-                    "Restore it (versioning, a copy), or accept the loss; its hours can no longer be rebuilt",
-                    lines: row.integer(1), &report)
-            }
+                "conflict:\(row.text(0))@\(row.text(1))",
+                "segment \(row.text(0)) in \(row.text(1)) differs from the one that was loaded (\(row.integer(2)) lines)",
+                "Two different contents bear one name: keep the right one, accept the other's loss",
+                lines: row.integer(2), host: row.text(3), &report)
         }
     }
 
-    /// Seal times of each host's objects that are on their way within the grace, ascending.
-    private func onTheirWay(_ bucket: AuditBucket) throws -> [String: [Int64]] {
-        var seals: [String: [Int64]] = [:]
-        for entry in bucket.arriving { seals[entry.host, default: []].append(entry.sealed_ms) }
-        let rows = try connection.query(
+    /// The rejected lines' texts against how many of each reason were kept, as long as their partitions are.
+    func rejects(_ report: inout AuditReport) throws {
+        let kept = try connection.query("SELECT at FROM nadi_store.loader_state WHERE name = 'minutes_kept'").first
+        let first = max(kept?.time(0) ?? 0, Retention(settings.retention).firstMinuteDay(now_ms: now_ms))
+        try each(
             """
-            SELECT h.host, o.sealed_at FROM nadi_store.object AS o JOIN nadi_store.host AS h USING (host_id)
-            WHERE o.state IN ('claimed', 'poisoned', 'pending') AND o.claimed_at > $1
-            """, [.time(now_ms - Audit.grace_ms)]
-        ).rows
-        for row in rows { seals[row.text(0), default: []].append(row.time(1)) }
-        return seals.mapValues { $0.sorted() }
-    }
-
-    /// Writers' counts against the segments in the ledger.
-    func writers(_ bucket: AuditBucket, _ report: inout AuditReport) throws {
-        let rows = try connection.query(
-            """
-            SELECT w.writer, h.host, w.format, w.appended, w.written,
-                   w.dropped_buffer_full + w.dropped_disk_full + w.dropped_io_error + w.dropped_too_large
-                       + w.dropped_invalid AS dropped,
-                   w.adopted, w.end_seq, w.reported_at, h.reported_at, w.reported_segments,
-                   coalesce(s.lines, 0) + w.expired_lines, coalesce(s.segments, 0),
-                   greatest(s.last_seq, w.expired_seq, -1), coalesce(s.gaps, '{}'),
-                   s.newest, h.state
-            FROM nadi_store.writer AS w JOIN nadi_store.host AS h USING (host_id)
-            LEFT JOIN LATERAL (
-                SELECT sum(g.lines)::bigint AS lines, count(*) AS segments, max(g.seq) AS last_seq,
-                       max(g.sealed_at) AS newest,
-                       array_agg(ARRAY[g.previous + 1, g.seq - 1, g.previous_ms,
-                                       (extract(epoch FROM g.sealed_at) * 1000)::bigint])
-                           FILTER (WHERE g.seq > g.previous + 1) AS gaps
-                FROM (SELECT seq, lines, sealed_at,
-                             greatest(lag(seq) OVER (ORDER BY seq), w.expired_seq, -1) AS previous,
-                             coalesce((extract(epoch FROM lag(sealed_at) OVER (ORDER BY seq)) * 1000)::bigint,
-                                      0) AS previous_ms
-                      FROM nadi_store.segment WHERE writer_id = w.writer_id AND state = 'loaded') AS g
-            ) AS s ON true
-            ORDER BY w.writer
-            """
-        ).rows
-        let underway = try onTheirWay(bucket)
-        var appended: Int64 = 0
-        var accounted: Int64 = 0
-        var written: Int64 = 0
-        var stored: Int64 = 0
-        for row in rows where row.text(2) == "native" {
-            let writer = AuditWriter(row)
-            appended += writer.appended
-            accounted += writer.written + writer.dropped
-            written += writer.written
-            stored += writer.lines
-            check(writer, underway[writer.host] ?? [], &report)
+            SELECT w.writer || '-' || g.seq, reason, coalesce(r.kept_lines, 0), coalesce(k.lines, 0)
+            FROM (SELECT segment_id, reason, kept_lines FROM nadi_store.segment_reject WHERE kept_lines > 0) AS r
+            FULL JOIN (SELECT segment_id, reason, count(*) AS lines FROM nadi_store.reject_line
+                       WHERE sealed_at >= to_timestamp(\(first / 1000)) GROUP BY 1, 2) AS k USING (segment_id, reason)
+            JOIN nadi_store.segment AS g USING (segment_id) JOIN nadi_store.writer AS w USING (writer_id)
+            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+            WHERE g.sealed_at >= to_timestamp(\(first / 1000)) AND \(objectScope)
+              AND coalesce(r.kept_lines, 0) <> coalesce(k.lines, 0)
+            """, &report, parameters: parameters
+        ) { row in
+            (
+                "reject:\(row.text(0)) \(row.text(1))",
+                "segment \(row.text(0)): \(row.integer(2)) rejected lines of reason \(row.text(1)) were kept, "
+                    + "\(row.integer(3)) are there"
+            )
         }
-        balance(
-            "appended = written + dropped", ("appended (writers)", appended),
-            ("written + dropped (writers)", accounted),
-            mustBeEqual: false, &report)
-        balance(
-            "written = stored", ("written (writers)", written),
-            ("lines of distinct segments (manifests); the rest is in spools", stored), mustBeEqual: false, &report)
-    }
-
-    /// What a writer lacks may stand in an object that is on its way: one of its host, sealed between the segments beside
-    /// the gap, or shortly after (a bundle bears the time of its newest segment).
-    private func check(_ writer: AuditWriter, _ underway: [Int64], _ report: inout AuditReport) {
-        func mayCome(after first_ms: Int64, until last_ms: Int64) -> Bool {
-            underway.contains { $0 >= first_ms && $0 <= last_ms + Audit.grace_ms }
-        }
-        if !writer.adopted, writer.appended != writer.written + writer.dropped {
-            fail(
-                "counts:\(writer.name)",
-                "writer \(writer.name) appended \(writer.appended), but wrote \(writer.written) and dropped "
-                    + "\(writer.dropped)", "The writer's records disagree: report it", &report)
-        }
-        if writer.dropped > 0 {
-            note("dropped:\(writer.name)", "writer \(writer.name) dropped \(writer.dropped) events", &report)
-        }
-        var missing = writer.gaps
-        if let end = writer.endSeq, end > writer.lastSeq {
-            let newest = writer.newest_ms ?? 0
-            missing.append(AuditWriter.Gap(numbers: (writer.lastSeq + 1)...end, after_ms: newest, before_ms: newest))
-        }
-        var unexplained: [AuditWriter.Gap] = []
-        for gap in missing {
-            for seq in gap.numbers where !writer.reportedSegments.contains(seq) {
-                if let last = unexplained.last, last.numbers.upperBound + 1 == seq {
-                    unexplained[unexplained.count - 1].numbers = last.numbers.lowerBound...seq
-                } else {
-                    unexplained.append(
-                        AuditWriter.Gap(numbers: seq...seq, after_ms: gap.after_ms, before_ms: gap.before_ms))
-                }
-            }
-        }
-        for gap in unexplained {
-            let first = gap.numbers.lowerBound
-            let name = gap.numbers.count == 1 ? "\(first)" : "\(first)-\(gap.numbers.upperBound)"
-            let text =
-                "segment \(name) of writer \(writer.name) (host \(writer.host)) is neither stored nor in the spool"
-            if mayCome(after: gap.after_ms, until: gap.before_ms) {
-                note("gap:\(writer.name)-\(name)", text + " yet: objects of its host are on their way", &report)
-            } else {
-                fail(
-                    "gap:\(writer.name)-\(name)", text,
-                    "Look for \(writer.name)-\(first)-*.jsonl on the host, or accept the loss", &report)
-            }
-        }
-        let isWhole = unexplained.isEmpty && missing.isEmpty
-        if writer.endSeq != nil {
-            if isWhole, writer.lines != writer.written {
-                fail(
-                    "lines:\(writer.name)",
-                    "writer \(writer.name) wrote \(writer.written) lines, \(writer.lines) are in its segments",
-                    "A segment changed between writer and bucket: compare its lines with its name", &report)
-            }
-        } else if let hostReport = writer.hostReported_ms, (writer.reported_ms ?? 0) < hostReport,
-            !mayCome(after: writer.newest_ms ?? 0, until: max(writer.reported_ms ?? 0, writer.newest_ms ?? 0)),
-            hostReport - (writer.newest_ms ?? writer.reported_ms ?? 0) > Audit.grace_ms || writer.hostEnded
-        {
-            fail(
-                "vanished:\(writer.name)",
-                "writer \(writer.name) vanished from the report of host \(writer.host) without a proven end; "
-                    + "it had written \(writer.written) lines, \(writer.lines) are stored",
-                "Look into the host's spool and /lost+found, or accept the loss",
-                lines: max(0, writer.written - writer.lines), &report)
-        }
-    }
-
-    /// Hosts that went silent, and until when everything is complete: by the view that dashboards show.
-    func hosts(_ report: inout AuditReport) throws {
-        let rows = try connection.query(
-            """
-            SELECT host, reported_at, state, unshipped_lines, unshipped_segments, coalesce(last_error, '')
-            FROM nadi_store.host AS h ORDER BY host
-            """
-        ).rows
-        var unshipped: Int64 = 0
-        for row in rows {
-            let host = row.text(0)
-            unshipped += row.optionalInteger(3) ?? 0
-            let ended = row.optionalText(2) == "ended"
-            guard let reported = row.optionalTime(1), ended || now_ms - reported < Audit.grace_ms else {
-                report.silentHosts.append(host)
-                let since = row.optionalTime(1).map { " since " + Timestamp.format($0) } ?? ": it never reported"
-                fail(
-                    "silent:\(host)", "host \(host) is silent\(since)",
-                    "Look at nadi-shipper on the host; `systemctl status nadi-shipper`", &report)
-                continue
-            }
-            if let error = row.optionalText(5), !error.isEmpty {
-                note("shipping:\(host)", "host \(host) says: \(error)", &report)
-            }
-        }
-        report.completeUntil_ms = try connection.query("SELECT complete_until FROM nadi.complete_until")[0]
-            .optionalTime(0)
-        let spool = try connection.query(
-            "SELECT coalesce(sum(cardinality(reported_segments)), 0)::bigint FROM nadi_store.writer")[0].integer(0)
-        if unshipped > 0 || spool > 0 {
-            note("spooled", "\(unshipped) lines in \(spool) segments are in spools", lines: unshipped, &report)
-        }
-    }
-}
-
-/// One writer's row of the audit.
-private struct AuditWriter {
-    /// Numbers that are not stored, and when the segments beside them were sealed.
-    struct Gap {
-        var numbers: ClosedRange<Int64>
-        let after_ms: Int64
-        let before_ms: Int64
-    }
-
-    let name: String
-    let host: String
-    let appended: Int64
-    let written: Int64
-    let dropped: Int64
-    let adopted: Bool
-    let endSeq: Int64?
-    let reported_ms: Int64?
-    let hostReported_ms: Int64?
-    let reportedSegments: Set<Int64>
-    let lines: Int64
-    let lastSeq: Int64
-    let gaps: [Gap]
-    let newest_ms: Int64?
-    let hostEnded: Bool
-
-    init(_ row: QueryResult.Row) {
-        name = row.text(0)
-        host = row.text(1)
-        dropped = row.integer(5)
-        adopted = row.boolean(6)
-        lines = row.integer(11)
-        // A killed writer's own counts are up to a second old: a lower bound, raised to what is stored of it. Fewer
-        // lines than it counted are a loss all the same.
-        written = adopted ? max(row.integer(4), lines) : row.integer(4)
-        appended = adopted ? max(row.integer(3), written + dropped) : row.integer(3)
-        endSeq = row.optionalInteger(7)
-        reported_ms = row.optionalTime(8)
-        hostReported_ms = row.optionalTime(9)
-        reportedSegments = Set(row.integers(10))
-        lastSeq = row.integer(13)
-        // Fours {{from,to,after,before},...}: read flat.
-        let flat = row.text(14).split(whereSeparator: { "{},".contains($0) }).compactMap { Int64($0) }
-        gaps = stride(from: 0, to: flat.count - 3, by: 4).map {
-            Gap(
-                numbers: flat[$0]...max(flat[$0], flat[$0 + 1]), after_ms: flat[$0 + 2], before_ms: flat[$0 + 3])
-        }
-        newest_ms = row.optionalTime(15)
-        hostEnded = row.optionalText(16) == "ended"
     }
 }

@@ -39,13 +39,28 @@ package struct StatusReport: Sendable {
         }
         let hosts = try connection.query(
             """
-            SELECT host, reported_at, host_status, unshipped_line_count, is_silent
+            SELECT host, reported_at, host_status, unshipped_line_count, is_silent, unshipped_segment_count, unshipped_bytes,
+                   oldest_unshipped_at, open_writer_count, dropped_line_count, coalesce(last_error, '')
             FROM nadi.pipeline_host ORDER BY host
             """
         ).rows
         for row in hosts {
-            out += "host          \(row.text(0)): \(row.boolean(4) ? "silent" : row.text(2)), "
-            out += "reported \(time(row.optionalTime(1))), \(row.integer(3)) lines in its spool\n"
+            out += "host          \(row.text(0)): \(row.boolean(4) ? "SILENT" : row.text(2)), "
+            out += "reported \(time(row.optionalTime(1))), \(row.integer(8)) open writers"
+            if row.integer(5) > 0 {
+                out += ", holds \(row.integer(3)) lines in \(row.integer(5)) segments (\(row.integer(6)) bytes)"
+                if let oldest = row.optionalTime(7) { out += ", the oldest since \(Timestamp.format(oldest))" }
+            }
+            if row.integer(9) > 0 { out += ", \(row.integer(9)) lines dropped by its writers" }
+            out += row.text(10).isEmpty ? "\n" : "\n              it says: \(row.text(10))\n"
+        }
+        if let audit = try connection.query(
+            "SELECT audited_at, failure_count, accepted_count FROM nadi.audit_run ORDER BY audited_at DESC LIMIT 1"
+        ).first {
+            let verdict = audit.integer(1) == 0 ? "clean" : "\(audit.integer(1)) failures"
+            out += "last audit    \(time(audit.time(0))): \(verdict), \(audit.integer(2)) accepted\n"
+        } else {
+            out += "last audit    never\n"
         }
         let until = try connection.query("SELECT complete_until, silent_hosts FROM nadi.complete_until")[0]
         completeUntil_ms = until.optionalTime(0)

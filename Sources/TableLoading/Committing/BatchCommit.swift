@@ -163,10 +163,11 @@ package struct BatchCommit {
             ), inserted AS (
                 INSERT INTO nadi_store.segment
                     (segment_id, object_id, writer_id, seq, sealed_at, lines, raw_bytes, raw_sha256, state,
-                     mapping_sha256, loaded_lines, rejected_lines, object_sealed_at)
+                     mapping_sha256, loaded_lines, rejected_lines, object_sealed_at, checksum)
                 OVERRIDING SYSTEM VALUE
                 SELECT id, object, writer, seq, sealed, lines, bytes, decode(sha, 'hex'), state,
-                       decode(nullif(mapping, ''), 'hex'), loaded, rejected, object_sealed
+                       decode(nullif(mapping, ''), 'hex'), loaded, rejected, object_sealed,
+                       hash_record_extended(ROW(object, writer, seq, sealed, lines, bytes, decode(sha, 'hex')), 0)
                 FROM given ORDER BY writer, seq
             )
             SELECT id FROM given ORDER BY place
@@ -227,7 +228,9 @@ package struct BatchCommit {
     private func copyRejects(_ segments: [Int64], _ connection: Connection) throws {
         guard batch.aggregates.segments.contains(where: { !$0.rejects.isEmpty }) else { return }
         var counts = try connection.copy(
-            into: "nadi_store.segment_reject", columns: ["segment_id", "reason", "lines", "object_sealed_at"])
+            into: "nadi_store.segment_reject",
+            columns: ["segment_id", "reason", "lines", "object_sealed_at", "kept_lines"])
+        let first_ms = retention.firstMinuteDay(now_ms: now_ms)
         let seals = sealOfObject
         for (place, result) in batch.aggregates.segments.enumerated() {
             for (reason, lines) in result.rejects where lines > 0 {
@@ -235,12 +238,17 @@ package struct BatchCommit {
                 counts.append(reason.rawValue)
                 counts.append(lines)
                 counts.append(time: seals[batch.segmentObjects[place]] ?? 0)
+                counts.append(Self.keptLines(result, reason, first_ms: first_ms))
                 try counts.endRow()
             }
         }
         try counts.finish()
-        try Self.copyRejectLines(
-            batch.aggregates.segments, segments, first_ms: retention.firstMinuteDay(now_ms: now_ms), connection)
+        try Self.copyRejectLines(batch.aggregates.segments, segments, first_ms: first_ms, connection)
+    }
+
+    /// How many rejected lines of a reason ``copyRejectLines(_:_:first_ms:_:)`` writes.
+    static func keptLines(_ result: SegmentResult, _ reason: RejectReason, first_ms: Int64) -> Int64 {
+        result.segment.sealed_ms < first_ms ? 0 : Int64(result.rejectLines.count { $0.reason == reason })
     }
 
     /// The rejected lines of segments that are sealed on a day whose partition is kept.

@@ -30,7 +30,8 @@ enum MergeStatements {
             CREATE TEMP TABLE IF NOT EXISTS stage_mark (model_id int, hour timestamptz, waiting bigint)
                 ON COMMIT DELETE ROWS;
             """
-        return (aggregates + [create("stage_outcome", like: "outcome"), marks]).joined(separator: "\n")
+        let outcomes = ["outcome", "outcome_hour"].map { create("stage_\($0)", like: $0) }
+        return (aggregates + outcomes + [marks]).joined(separator: "\n")
     }
 
     private static func create(_ name: String, like table: String) -> String {
@@ -42,7 +43,7 @@ enum MergeStatements {
     /// The key columns of a table.
     static func keys(_ table: String, _ time: String) -> [String] {
         switch table.prefix(while: { $0 != "_" }) {
-        case "request": return ["series_id", time]
+        case "request", "outcome": return ["series_id", time]
         case "feature": return ["series_id", "feature_id", time]
         case "score": return ["series_id", "category_id", time]
         default: return ["resource_id", "measure", time]
@@ -56,58 +57,100 @@ enum MergeStatements {
         case "request": values = requestColumns
         case "feature": values = featureColumns
         case "score": values = scoreColumns
+        case "outcome": return [keys(table, time)[0], time] + JoinSwap.columns.dropFirst(2)
         default: values = resourceColumns
         }
         return keys(table, time) + values
     }
 
+    /// The checksum of a row: over all its other columns, in the table's order.
+    ///
+    /// - Parameters:
+    ///   - key: an expression for a key column, `edge_set_id` or `edge_counts`, by its name.
+    ///   - value: an expression for any other column.
+    static func checksum(
+        _ table: String, _ time: String, key: (String) -> String = { $0 }, value: (String) -> String = { $0 }
+    ) -> String {
+        let keys = keys(table, time)
+        var parts = columns(table, time).map { keys.contains($0) ? key($0) : value($0) }
+        if table.hasPrefix("feature") {
+            parts.insert(key("edge_set_id"), at: keys.count)
+            parts.append(key("edge_counts"))
+        }
+        return "hash_record_extended(ROW(\(parts.joined(separator: ", "))), 0)"
+    }
+
     /// The upsert of one table.
+    ///
+    /// The row's new values are computed once; its checksum follows from them, so that it is right whoever
+    /// merges in whatever order.
     static func merge(_ table: String, _ time: String) -> String {
         let keys = keys(table, time)
-        let columns = columns(table, time).joined(separator: ", ")
+        let columns = columns(table, time)
+        let names = columns.joined(separator: ", ")
+        let values = columns.dropFirst(keys.count)
         let key = keys.joined(separator: ", ")
+        let merged = merged(table)
+        let list = values.map { "\(merged.values[$0] ?? "t.\($0) + EXCLUDED.\($0)") AS \($0)" }
+        let from = merged.from.isEmpty ? "" : "FROM " + merged.from.joined(separator: ", ")
         return """
-            INSERT INTO nadi_store.\(table) AS t (\(columns))
-            SELECT \(columns) FROM stage_\(table) ORDER BY \(key)
-            ON CONFLICT (\(key)) DO UPDATE SET \(assignments(table))
+            INSERT INTO nadi_store.\(table) AS t (\(names), checksum)
+            SELECT \(names), \(checksum(table, time)) FROM stage_\(table) ORDER BY \(key)
+            ON CONFLICT (\(key)) DO UPDATE SET (\(values.joined(separator: ", ")), checksum) = (
+                SELECT \(values.map { "v.\($0)" }.joined(separator: ", ")),
+                       \(checksum(table, time, key: { "t.\($0)" }, value: { "v.\($0)" }))
+                FROM (SELECT \(list.joined(separator: ", ")) \(from)) AS v)
             """
     }
 
-    private static func assignments(_ table: String) -> String {
+    /// How columns merge that are not plain sums, and from what functions.
+    private static func merged(_ table: String) -> (values: [String: String], from: [String]) {
+        func counts(_ name: String, _ bins: String, _ counts: String) -> String {
+            """
+            nadi_store.merge_counts(t.\(bins), t.\(counts), EXCLUDED.\(bins), EXCLUDED.\(counts)) AS \(name) (bins, counts)
+            """
+        }
         switch table.prefix(while: { $0 != "_" }) {
         case "request":
-            return sums(["requests", "predictions", "errors", "failed_predictions", "latency_count"]) + """
-                , latency_sum = nadi_store.bounded_sum(t.latency_sum, EXCLUDED.latency_sum),
-                (latency_bins, latency_counts) = (SELECT m.bins, m.counts FROM nadi_store.merge_counts(
-                    t.latency_bins, t.latency_counts, EXCLUDED.latency_bins, EXCLUDED.latency_counts) AS m)
-                """
+            return (
+                [
+                    "latency_sum": "nadi_store.bounded_sum(t.latency_sum, EXCLUDED.latency_sum)",
+                    "latency_bins": "l.bins", "latency_counts": "l.counts",
+                ], [counts("l", "latency_bins", "latency_counts")]
+            )
         case "feature":
-            return sums(["numeric_count", "categorical_count", "null_count", "wrong_type_count", "other_count"]) + """
-                , (mean_high, mean_low, m2) = (SELECT m.mean_high, m.mean_low, m.m2 FROM nadi_store.merge_moments(
-                    t.numeric_count, t.mean_high, t.mean_low, t.m2,
-                    EXCLUDED.numeric_count, EXCLUDED.mean_high, EXCLUDED.mean_low, EXCLUDED.m2) AS m),
-                minimum = least(t.minimum, EXCLUDED.minimum), maximum = greatest(t.maximum, EXCLUDED.maximum),
-                (log_bins, log_counts) = (SELECT m.bins, m.counts FROM nadi_store.merge_counts(
-                    t.log_bins, t.log_counts, EXCLUDED.log_bins, EXCLUDED.log_counts) AS m),
-                (category_ids, category_counts) = (SELECT m.bins, m.counts FROM nadi_store.merge_counts(
-                    t.category_ids, t.category_counts, EXCLUDED.category_ids, EXCLUDED.category_counts) AS m)
-                """
+            return (
+                [
+                    "mean_high": "m.mean_high", "mean_low": "m.mean_low", "m2": "m.m2",
+                    "minimum": "least(t.minimum, EXCLUDED.minimum)",
+                    "maximum": "greatest(t.maximum, EXCLUDED.maximum)", "log_bins": "l.bins",
+                    "log_counts": "l.counts", "category_ids": "c.bins", "category_counts": "c.counts",
+                ],
+                [
+                    """
+                    nadi_store.merge_moments(t.numeric_count, t.mean_high, t.mean_low, t.m2, EXCLUDED.numeric_count,
+                        EXCLUDED.mean_high, EXCLUDED.mean_low, EXCLUDED.m2) AS m
+                    """, counts("l", "log_bins", "log_counts"), counts("c", "category_ids", "category_counts"),
+                ]
+            )
         case "score":
-            return """
-                (bins, counts, sums, positive_counts, positive_sums) =
-                (SELECT m.bins, m.counts, m.sums, m.positive_counts, m.positive_sums FROM nadi_store.merge_scores(
-                    t.bins, t.counts, t.sums, t.positive_counts, t.positive_sums, EXCLUDED.bins, EXCLUDED.counts,
-                    EXCLUDED.sums, EXCLUDED.positive_counts, EXCLUDED.positive_sums) AS m)
-                """
+            return (
+                Dictionary(uniqueKeysWithValues: scoreColumns.map { ($0, "m.\($0)") }),
+                [
+                    """
+                    nadi_store.merge_scores(
+                        t.bins, t.counts, t.sums, t.positive_counts, t.positive_sums, EXCLUDED.bins, EXCLUDED.counts,
+                        EXCLUDED.sums, EXCLUDED.positive_counts, EXCLUDED.positive_sums) AS m
+                    """
+                ]
+            )
         default:
-            return """
-                count = t.count + EXCLUDED.count, sum = nadi_store.bounded_sum(t.sum, EXCLUDED.sum),
-                maximum = greatest(t.maximum, EXCLUDED.maximum)
-                """
+            return (
+                [
+                    "sum": "nadi_store.bounded_sum(t.sum, EXCLUDED.sum)",
+                    "maximum": "greatest(t.maximum, EXCLUDED.maximum)",
+                ], []
+            )
         }
-    }
-
-    private static func sums(_ columns: [String]) -> String {
-        columns.map { "\($0) = t.\($0) + EXCLUDED.\($0)" }.joined(separator: ", ")
     }
 }

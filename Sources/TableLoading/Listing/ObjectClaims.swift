@@ -114,7 +114,7 @@ package struct ObjectClaims: Sendable {
             _ = try connection.query(
                 """
                 UPDATE nadi_store.object
-                SET state = 'poisoned', last_error = left($3, 500), lease_until = NULL,
+                SET state = 'poisoned', last_error = left($3, 500), lease_until = NULL, etag = '',
                     next_attempt_at = now() + $4::bigint * interval '1 second'
                 WHERE object_id = $1 AND lease_owner = $2 AND state = 'claimed'
                 """, [.integer(claim.objectID), .text(owner), .text(reason), .integer(Int64(delay))])

@@ -24,6 +24,7 @@ struct JoinSwap {
     func run(_ connection: Connection) throws {
         let rows = try JoinRows(result, caps: caps, connection)
         let models = hour.models.map(\.id)
+        try connection.execute(MergeStatements.createStages)
         try connection.transaction {
             try HourLocks.take(hour.hour_ms, connection)
             try HourLocks.takeOutcomes(models: models, connection)
@@ -63,7 +64,7 @@ struct JoinSwap {
 
     private func copy(_ counts: [Int64: OutcomeCounts], _ connection: Connection) throws {
         if counts.isEmpty { return }
-        var writer = try connection.copy(into: "nadi_store.outcome_hour", columns: Self.columns)
+        var writer = try connection.copy(into: "stage_outcome_hour", columns: Self.columns)
         for (series, row) in counts.sorted(by: { $0.key < $1.key }) {
             let confusion = row.confusion.sorted {
                 ($0.key.predicted, $0.key.label) < ($1.key.predicted, $1.key.label)
@@ -96,6 +97,12 @@ struct JoinSwap {
             try writer.endRow()
         }
         try writer.finish()
+        let names = Self.columns.joined(separator: ", ")
+        try connection.query(
+            """
+            INSERT INTO nadi_store.outcome_hour (\(names), checksum)
+            SELECT \(names), \(MergeStatements.checksum("outcome_hour", "hour")) FROM stage_outcome_hour ORDER BY series_id
+            """)
     }
 
     /// Sets `joined_hour` of the rows that were read and joined, and clears it of those that no longer join.

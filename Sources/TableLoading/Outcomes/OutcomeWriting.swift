@@ -137,8 +137,8 @@ struct OutcomeWriting {
         """
 
     static let upsert = """
-        INSERT INTO nadi_store.outcome AS o (\(columns.joined(separator: ", ")))
-        SELECT \(columns.joined(separator: ", ")) FROM stage_outcome
+        INSERT INTO nadi_store.outcome AS o (\(columns.joined(separator: ", ")), checksum)
+        SELECT \(columns.joined(separator: ", ")), \(checksum) FROM stage_outcome
         ORDER BY model_id, event_type, name, prediction_id
         ON CONFLICT (model_id, event_type, name, prediction_id) DO UPDATE SET
         \(columns.dropFirst(4).filter { !hourColumns.contains($0) }.map { "\($0) = EXCLUDED.\($0)" }
@@ -146,7 +146,12 @@ struct OutcomeWriting {
         prediction_hour = coalesce(EXCLUDED.prediction_hour, o.joined_hour, o.prediction_hour),
         hour_is_exact = CASE WHEN EXCLUDED.prediction_hour IS NULL THEN o.joined_hour IS NOT NULL OR o.hour_is_exact
                              ELSE EXCLUDED.hour_is_exact END,
-        joined_hour = NULL, hint_tried = false
+        joined_hour = NULL, hint_tried = false, checksum = EXCLUDED.checksum
+        """
+
+    /// The checksum of what the event said: all columns but those that joining changes.
+    static let checksum = """
+        hash_record_extended(ROW(\(columns.filter { !hourColumns.contains($0) }.joined(separator: ", "))), 0)
         """
 
     /// A correction without a time keeps the hour that was found for what it corrects.

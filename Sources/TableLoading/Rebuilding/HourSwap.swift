@@ -102,12 +102,16 @@ struct HourSwap {
         try connection.query(
             "DELETE FROM nadi_store.segment_reject WHERE segment_id = ANY ($1::bigint[])", [.integers(segments)])
         var hours: [(Int64, String, Int64)] = []
-        var rejects: [(Int64, String, Int64)] = []
+        var rejects: [(segment: Int64, reason: String, lines: Int64, kept: Int64)] = []
+        let first_ms = retention.firstMinuteDay(now_ms: LoadClock.now_ms())
         for (result, segment) in zip(aggregates.segments, segments) {
             for (key, lines) in result.hours where key.hour_s * 1000 == hour_ms && lines > 0 {
                 hours.append((segment, key.type.rawValue, lines))
             }
-            for (reason, lines) in result.rejects where lines > 0 { rejects.append((segment, reason.rawValue, lines)) }
+            for (reason, lines) in result.rejects where lines > 0 {
+                let kept = BatchCommit.keptLines(result, reason, first_ms: first_ms)
+                rejects.append((segment, reason.rawValue, lines, kept))
+            }
         }
         try connection.query(
             """
@@ -118,10 +122,15 @@ struct HourSwap {
             [.time(hour_ms), .integers(hours.map(\.0)), .texts(hours.map(\.1)), .integers(hours.map(\.2))])
         try connection.query(
             """
-            INSERT INTO nadi_store.segment_reject (segment_id, reason, lines, object_sealed_at)
-            SELECT u.s, r, n, g.object_sealed_at FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS u (s, r, n)
+            INSERT INTO nadi_store.segment_reject (segment_id, reason, lines, kept_lines, object_sealed_at)
+            SELECT u.s, r, n, k, g.object_sealed_at
+            FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS u (s, r, n, k)
             JOIN nadi_store.segment AS g ON g.segment_id = u.s
-            """, [.integers(rejects.map(\.0)), .texts(rejects.map(\.1)), .integers(rejects.map(\.2))])
+            """,
+            [
+                .integers(rejects.map(\.segment)), .texts(rejects.map(\.reason)), .integers(rejects.map(\.lines)),
+                .integers(rejects.map(\.kept)),
+            ])
         try connection.query(
             """
             UPDATE nadi_store.segment AS s

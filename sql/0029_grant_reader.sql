@@ -9,7 +9,8 @@ REVOKE ALL ON ALL TABLES IN SCHEMA nadi_store FROM nadi_reader;
 -- Views compute these with their caller's rights. Without USAGE on nadi_store readers cannot name them.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA nadi_store FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA nadi_store TO nadi_loader;
-GRANT EXECUTE ON FUNCTION nadi_store.bin_power(int), nadi_store.bin_lower(int), nadi_store.bin_upper(int), nadi_store.bin_value(int) TO nadi_reader;
+GRANT EXECUTE ON FUNCTION nadi_store.bin_power(int), nadi_store.bin_lower(int), nadi_store.bin_upper(int), nadi_store.bin_value(int),
+    nadi_store.audit_equations(text, timestamptz, timestamptz) TO nadi_reader;
 
 DO $$
 BEGIN
