@@ -118,14 +118,40 @@ import Testing
         }
     }
 
-    @Test func theThreeQuestionsAreRows() {
+    @Test func theThreeQuestionsAndThePipelineAreRows() {
         let rows = (dashboard.document["panels"]?.elements ?? []).filter { $0["type"]?.text == "row" }.compactMap {
             $0["title"]?.text
         }
-        #expect(rows == ["Is it up?", "Is its input what it was?", "Is it right?"])
+        #expect(rows == ["Is it up?", "Is its input what it was?", "Is it right?", "Pipeline"])
         #expect(dashboard.panels.first?["title"]?.text == "Complete until")
-        #expect(dashboard.statements.count { $0.kind == .panel } <= 20)
+        #expect(dashboard.statements.count { $0.kind == .panel } <= 28)
         #expect(dashboard.statements.contains { $0.kind == .annotation && $0.name == "Deployments" })
+    }
+
+    /// What somebody who is woken at night asks of the fleet, each answered by a column of a panel of the last row.
+    @Test func thePipelineRowAnswersForTheFleet() throws {
+        let all = dashboard.document["panels"]?.elements ?? []
+        let start = try #require(all.firstIndex { $0["title"]?.text == "Pipeline" })
+        let row = all[(start + 1)...]
+        let columns: [String: [String]] = [
+            "Last audit": ["Failures"],
+            "What the audit found": ["finding", "state", "evidence", "remedy", "since"],
+            "Fleet": [
+                "state", "behind", "segments", "bytes", "oldest", "writers", "dropped", "unloaded", "poisoned", "error",
+            ],
+            "Objects not loaded": ["state", "attempts", "error", "object"],
+            "Dropped lines": ["reason", "lines"], "Rejects": ["reason", "lines"],
+            "Loads": ["rejected"], "Ledger less tables": ["value"],
+        ]
+        #expect(Set(row.compactMap { $0["title"]?.text }) == Set(columns.keys))
+        for panel in row {
+            let title = panel["title"]?.text ?? ""
+            let sql = panel["targets"]?.elements.first?["rawSql"]?.text ?? ""
+            for column in columns[title] ?? [] {
+                #expect(sql.contains(" AS \(column)") || sql.contains(" AS \"\(column)\"") || sql.contains(", \(column),")
+                    || sql.contains("SELECT \(column),"), "\(title) shows no \(column)")
+            }
+        }
     }
 
     @Test func statementsAvoidWhatGrafanaBreaks() throws {

@@ -126,6 +126,7 @@ import Testing
             let rows = try reader.query("SELECT * FROM nadi.\(call)").count
             #expect(rows == (call.hasPrefix("requests") || call.hasPrefix("accuracy") ? 1 : 0), "\(call)")
         }
+        #expect(try reader.query("SELECT * FROM nadi.audit_periods(now() - interval '3 days', now())").count == 0)
         #expect(try reader.query("SELECT nadi.latency_quantile(0.5, \(range))").first?.optionalReal(0) == nil)
     }
 

@@ -182,4 +182,13 @@ SELECT 'warehouse', '0.1.0', now() - k * interval '15 s', now() - k * interval '
 INSERT INTO nadi_store.deployment
 SELECT s.segment_id, 1, s.sealed_at, m.model_id, 'v2', 'v1', 'deploy', 'ci', 'production'
 FROM nadi_store.model m JOIN nadi_store.segment s ON s.segment_id = m.model_id * 100;
+UPDATE nadi_store.writer SET dropped_buffer_full = 7, dropped_disk_full = 3 WHERE host_id = (SELECT host_id FROM nadi_store.host WHERE host = 'host-3');
+INSERT INTO nadi_store.object (object_key, host_id, sealed_at, size_bytes, state, lines, attempts, last_error, next_attempt_at)
+SELECT 'prefix/events/host-1/' || s, host_id, now() - interval '2 hours', 1000, s, 120, 3, 'the manifest cannot be read', now() + interval '1 hour'
+FROM nadi_store.host, unnest(ARRAY['poisoned', 'pending']) AS s WHERE host = 'host-1';
+INSERT INTO nadi_store.audit_run (audited_at, seconds, failures, accepted, notes)
+SELECT now() - k * interval '1 day', 2.5, CASE k WHEN 0 THEN 2 ELSE 0 END, 1, 4 FROM generate_series(0, 29) k;
+INSERT INTO nadi_store.audit_finding
+SELECT 'silent:host-3', 'silent', 'host-3', 'host host-3 is silent', 'See whether the host is up', NULL, true, false, now() - interval '5 hours', now()
+UNION ALL SELECT 'gap:host-3-1-7', 'gap', 'host-3', 'segment 7 is neither stored nor in the spool', 'Look for it on the host', 120, true, true, now() - interval '9 days', now();
 ANALYZE;
