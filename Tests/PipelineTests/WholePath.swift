@@ -107,6 +107,11 @@ final class WholePath: Sendable {
     /// Runs a program to its end: its exit status and what all runs of it have said so far.
     @discardableResult
     func run(_ program: String, _ arguments: String...) async throws -> (status: Int32, log: String) {
+        try await run(program, arguments)
+    }
+
+    @discardableResult
+    func run(_ program: String, _ arguments: [String]) async throws -> (status: Int32, log: String) {
         let child = try start(program, arguments)
         return (try await child.end(), log(program))
     }

@@ -1,0 +1,17 @@
+"""Writes a sealed segment and an open one, both known to the lock file, prints "ready", then waits to be killed. Arguments: spool, host."""
+
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients" / "python"))
+import nadi  # noqa: E402
+
+events = nadi.EventWriter(sys.argv[1], service="stop", host=sys.argv[2], seal_seconds=3)
+for pause in (4.0, 1.5):
+    for _ in range(50):
+        events.prediction("stop", "1", prediction=1.0, features={"x": 1.0}, latency_seconds=0.001)
+    assert events.flush()
+    time.sleep(pause)
+print("ready", flush=True)
+time.sleep(600)
