@@ -9,6 +9,14 @@ import Testing
 /// After each damage the audit fails and names the culprit.
 @Suite(.enabled(if: TestServers.postgres != nil, "set NADI_TEST_POSTGRES, or use Tests/run"))
 struct AuditTests {
+    /// The same, made once: tests that alter nothing but their own copy of the database.
+    private func copied() async throws -> Pipeline {
+        let first = try await Self.shared.value
+        return try Pipeline(bucketOf: first, database: TestDatabase(copyOf: first.database))
+    }
+
+    private static let shared = Task { () async throws -> Pipeline in try await AuditTests().loaded().0 }
+
     private func loaded(segments: Int = 3) async throws -> (Pipeline, [String]) {
         let pipeline = try Pipeline()
         var keys: [String] = []
@@ -81,7 +89,7 @@ struct AuditTests {
         ("segment_hour SET lines = lines + 1", "segment:"),
     ])
     func anAlteredRow(change: String, finding: String) async throws {
-        let (pipeline, _) = try await loaded()
+        let pipeline = try await copied()
         let connection = try pipeline.database.connect()
         // One row: another one of the same change must not be what is found.
         let table = String(change.prefix { $0 != " " })
@@ -105,7 +113,7 @@ struct AuditTests {
     }
 
     @Test func aDeletedDeployment() async throws {
-        let (pipeline, _) = try await loaded()
+        let pipeline = try await copied()
         try pipeline.database.connect().execute("DELETE FROM nadi_store.deployment")
         try await expectFinding("deployment:one-", pipeline)
     }
@@ -206,7 +214,7 @@ struct AuditTests {
 
     /// The view that dashboards show and the audit count the same.
     @Test func theViewSaysWhatTheAuditSays() async throws {
-        let (pipeline, _) = try await loaded()
+        let pipeline = try await copied()
         let report = try await pipeline.audit()
         let rows = try pipeline.database.connect().query(
             """
@@ -313,7 +321,7 @@ struct AuditTests {
         "request_minute SET checksum = NULL",
     ])
     func whatTotalsDoNotShow(change: String) async throws {
-        let (pipeline, _) = try await loaded()
+        let pipeline = try await copied()
         let changed = try pipeline.database.connect().query("UPDATE nadi_store.\(change)").changedRows
         #expect(changed > 0)
         let report = try await pipeline.audit()
@@ -334,7 +342,7 @@ struct AuditTests {
         ("segment SET seq = seq + 100", "ledger:"),
         ("segment SET state = 'duplicate'", "balance:"),
         ("segment SET loaded_lines = loaded_lines + 1, rejected_lines = rejected_lines - 1", "segment:"),
-        ("segment_hour SET hour = hour + interval '1 hour' WHERE event_type = 'prediction'", "hour:"),
+        ("segment_hour SET hour = hour + interval '30 hours' WHERE event_type = 'prediction'", "hour:"),
         ("segment_hour SET event_type = 'resource' WHERE event_type = 'writer'", "hour:"),
         ("segment_hour SET hour = hour + interval '2 hours' WHERE event_type = 'writer'", "segment:"),
         ("segment_reject SET reason = 'too_long'", "reject:"),
@@ -345,7 +353,7 @@ struct AuditTests {
         ("deployment SET deployed_at = deployed_at + interval '1 hour'", "hour:deployment"),
     ])
     func anAlteredLedgerRow(change: String, finding: String) async throws {
-        let (pipeline, _) = try await loaded()
+        let pipeline = try await copied()
         let table = change.prefix { $0 != " " }
         let parts = change.split(separator: " WHERE ", maxSplits: 1)
         let changed = try pipeline.database.connect().query(

@@ -40,11 +40,11 @@ final class Pipeline: Sendable {
     }
 
     /// The same bucket with another, empty database.
-    init(bucketOf other: Pipeline) throws {
+    init(bucketOf other: Pipeline, database: TestDatabase? = nil) throws {
         folder = other.folder
         store = other.store
         prefix = other.prefix
-        database = try TestDatabase()
+        self.database = try database ?? TestDatabase()
     }
 
     func settings(owner: String = "test/1/a", objects: Int = 256) -> LoadSettings {

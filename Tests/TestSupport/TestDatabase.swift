@@ -25,6 +25,15 @@ package final class TestDatabase: Sendable {
         }
     }
 
+    /// A copy of another test's database, to which nobody may be connected.
+    package init(copyOf other: TestDatabase) throws {
+        server = other.server
+        let random = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        name = "nadi_test_\(random)"
+        uri = Self.replaceDatabase(server, name)
+        try Connection(server).execute("CREATE DATABASE \(name) TEMPLATE \(other.name)")
+    }
+
     deinit {
         try? Connection(server).execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
     }
