@@ -242,7 +242,7 @@ struct SabotageTests {
         let python = try #require(TestServers.python)
         let output = path.scratch["writer-ready"]
         let writer = try ChildProcess(
-            python, [DurableFile.folder(of: #filePath) + "/writer_to_stop.py", path.spool, path.host], output: output)
+            python, [DurableFile.folder(of: #filePath) + "/writer_to_stop.py", path.spool, path.host, "waiting"], output: output)
         #expect(
             try await path.wait(seconds: 40) {
                 String(decoding: (try? DurableFile.read(path: output)) ?? [], as: UTF8.self).contains("ready")
@@ -323,7 +323,7 @@ struct SabotageTests {
         let python = try #require(TestServers.python)
         var shipper = try path.start("nadi-shipper", "run")
         var writer = try ChildProcess(
-            python, [DurableFile.folder(of: #filePath) + "/writer_to_kill.py", path.spool, path.host])
+            python, [DurableFile.folder(of: #filePath) + "/writer_to_stop.py", path.spool, path.host, "busy"])
         for round in 0..<14 {
             try await Task.sleep(for: .milliseconds(Int.random(in: 100...700, using: &random)))
             switch Int.random(in: 0..<5, using: &random) {
@@ -335,7 +335,7 @@ struct SabotageTests {
                 writer.send(SIGKILL)
                 _ = try await writer.end()
                 writer = try ChildProcess(
-                    python, [DurableFile.folder(of: #filePath) + "/writer_to_kill.py", path.spool, path.host])
+                    python, [DurableFile.folder(of: #filePath) + "/writer_to_stop.py", path.spool, path.host, "busy"])
             case 2:
                 let loader = try path.start("nadi", "load")
                 try await Task.sleep(for: .milliseconds(Int.random(in: 20...400, using: &random)))
