@@ -143,6 +143,6 @@ import Testing
         ).rows
         #expect(
             balance.prefix(3).map { "\($0.text(0)) \($0.integer(1)) \($0.integer(2))" }
-                == ["writers 130 130", "storage 120 120", "ledger 170 170"])
+                == ["writers 130 130", "storage, open writers 120 120", "objects 170 170"])
     }
 }
