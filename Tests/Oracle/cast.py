@@ -84,6 +84,8 @@ class Cast:
     def _writer(self, host: str, client: str, generator: random.Random) -> None:
         while not self.enough.is_set():
             point = self.deck.take("writer")
+            if point is None:
+                self.enough.wait(generator.uniform(0, 1))
             self._one_writer(host, client, point, generator)
 
     def _one_writer(self, host: str, client: str, point: Optional[str], generator: random.Random) -> None:
@@ -131,12 +133,13 @@ class Cast:
             if status is None:
                 stage.fault(f"{life} did not end within 60 seconds")
                 status = process.kill()
-        self._steps(process, f"{life}")
         life.end = point if status == -signal.SIGKILL and point else signalled(status)
+        self._steps(process, f"{life}")
 
     def _steps(self, process: Process, name: str) -> None:
-        for finding in process.steps():
-            self.stage.fault(f"{name} {finding}")
+        findings = process.steps()
+        if findings:
+            self.stage.fault(f"{name} {findings[0]}" + (f", and {len(findings) - 1} more like it" if findings[1:] else ""))
 
     def _freeze(
         self, process: Process, named: Optional[str], after: float, seconds: float, point: str
@@ -205,6 +208,8 @@ class Cast:
     def _loader(self, name: str, generator: random.Random) -> None:
         while not self.over.is_set():
             point = self.deck.take("loader")
+            if point is None:
+                self.over.wait(1)
             joins = point is not None and point.startswith("join") or generator.random() < 0.2
             self._one_load(["load"], name, point, generator, "joining.yaml" if joins else "loader.yaml")
 
@@ -220,7 +225,7 @@ class Cast:
             if generator.random() < 0.5:
                 words.append("--restart")
             self._one_load(words, "rebuild", point, generator)
-            self.over.wait(generator.uniform(0, 0.5) if point else 2)
+            self.over.wait(generator.uniform(0, 0.5) if point else 5)
 
     def _one_load(
         self, words: List[str], name: str, point: Optional[str], generator: random.Random,

@@ -37,6 +37,7 @@ class Run:
         self.stage = Stage(options.seed, binaries(), hosts=2)
         self.deck = Deck(options.kills, self.generator, options.only)
         self.began = time.monotonic()
+        self.read = judge.Archive()  # the bucket as it was last read
 
     def say(self, text: str) -> None:
         """A sentence; on a terminal, instead of the progress line."""
@@ -115,9 +116,6 @@ class Run:
             time.sleep(1)
         return [f"nadi load does not come to an end: status {status}, {unfinished} objects are claimed: {text[-2000:]}"]
 
-    def archive(self) -> judge.Archive:
-        return judge.read_archive(self.bucket())
-
     def bucket(self) -> Bucket:
         store = self.stage.store
         return Bucket(
@@ -125,7 +123,7 @@ class Run:
 
     def judge(self, tell: bool = False) -> List[str]:
         self.progress("reading the bucket and the tables")
-        archive = self.archive()
+        archive = self.read = judge.read_archive(self.bucket())
         if tell:
             said = self.stage.said
             there = sum(1 for identity in said.flushed if identity in archive.places)
@@ -162,7 +160,7 @@ class Run:
         self.stage.migrate("nadi_again")
         findings += self.load("nadi_again.yaml")
         return findings + [
-            f"in a database loaded anew: {text}" for text in judge.judge_tables(self.archive(), self.stage, "nadi_again")]
+            f"in a database loaded anew: {text}" for text in judge.judge_tables(self.read, self.stage, "nadi_again")]
 
 
 class SelfTest:
