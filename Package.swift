@@ -97,6 +97,14 @@ let package = Package(
             name: "benchmark-append", dependencies: ["CAllocationCount", "EventModel", "EventWriting"],
             path: "Tests/Benchmarks/append"),
         .target(name: "CAllocationCount", path: "Tests/Programs/CAllocationCount"),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "Compression", "EventModel", "EventSegments", "ObjectShipping", "ObjectStorage", "RecordBatches",
+                "ServiceSupport", "Sketches", "TableLoading",
+            ],
+            path: "Tests/fuzz/Targets"),
+        .testTarget(name: "FuzzTests", dependencies: ["DurableIO", "FuzzTargets", "TestSupport"]),
         .testTarget(name: "CompressionTests", dependencies: ["Compression", "DurableIO", "TestSupport"]),
         .testTarget(name: "DurableIOTests", dependencies: ["DurableIO", "TestSupport"]),
         .testTarget(name: "ServiceSupportTests", dependencies: ["ServiceSupport", "TestSupport"]),
@@ -113,6 +121,7 @@ let package = Package(
             dependencies: [
                 "Compression", "DurableIO", "EventModel", "EventSegments", "EventWriting", "ObjectShipping",
                 "ObjectStorage", "ServiceSupport", "TestSupport",
+                "event-writer-probe", .product(name: "Logging", package: "swift-log"),
             ]),
         .testTarget(name: "SketchesTests", dependencies: ["Sketches", "TestSupport"]),
         .testTarget(
@@ -138,6 +147,12 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
 )
+
+// libFuzzer's driver links only where Tests/fuzz/run adds its library.
+if Context.environment["NADI_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(name: "nadi-fuzz", dependencies: ["FuzzTargets"], path: "Tests/fuzz/Driver"))
+}
 
 for target in package.targets where target.type != .system && !["CAllocationCount", "CSimdJSON"].contains(target.name) {
     target.swiftSettings = [
