@@ -23,13 +23,17 @@ package enum DurableFile {
 
     /// Puts content under a name that must be free; of several who try, in any process, one wins.
     ///
-    /// - Returns: whether the name was free. If not, nothing was changed.
+    /// - Returns: whether the name was free. If not, nothing was changed, but the name that is there is durable: whoever
+    ///   made it may have been stopped before.
     package static func create(path: String, bytes: [UInt8]) throws(SystemError) -> Bool {
         let temporary = temporaryPath(beside: path)
         defer { _ = unlink(temporary) }
         try writeNew(temporary, bytes)
         guard link(temporary, path) == 0 else {
-            if errno == EEXIST { return false }
+            if errno == EEXIST {
+                try syncDirectory(folder(of: path))
+                return false
+            }
             throw .current("link", path)
         }
         try syncDirectory(folder(of: path))
@@ -109,6 +113,18 @@ package enum DurableFile {
             try syncDirectory(folder(of: path))
         default:
             throw .current("make folder", path)
+        }
+    }
+
+    /// Makes the names of a folder and of those above it durable, up to a folder that is known to be.
+    ///
+    /// For folders that somebody else may have made, and have been stopped before he synchronised them. Each costs an
+    /// `fsync` of a folder, which does nothing where nothing has changed.
+    package static func syncFolders(_ path: String, below root: String) throws(SystemError) {
+        var folder = path
+        while folder != root, folder.utf8.count > root.utf8.count {
+            folder = self.folder(of: folder)
+            try syncDirectory(folder)
         }
     }
 

@@ -33,6 +33,7 @@ package final class DirectoryStore: ObjectStore {
                 throw StorageError(.noSuchBucket, operation: "PUT \(key)", message: "the folder \(root) is gone")
             }
             try DurableFile.makeDirectory(DurableFile.folder(of: path))
+            try DurableFile.syncFolders(DurableFile.folder(of: path), below: root)
             if options.ifAbsent {
                 let isNew = try DurableFile.create(path: path, bytes: body)
                 return PutReceipt(etag: nil, alreadyExisted: !isNew)

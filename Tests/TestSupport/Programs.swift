@@ -75,6 +75,13 @@ package final class ChildProcess: @unchecked Sendable {
         if status == nil { kill(processID, signal) }
     }
 
+    /// Whether it has ended by now.
+    package func hasEnded() -> Bool {
+        var word: Int32 = 0
+        if status == nil, waitpid(processID, &word, WNOHANG) == processID { status = Self.status(word) }
+        return status != nil
+    }
+
     /// Waits for its end without holding a thread: the exit status, or 128 and the signal's number.
     package func end() async throws -> Int32 {
         while status == nil {
