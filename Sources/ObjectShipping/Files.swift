@@ -9,6 +9,7 @@ struct FileFacts: Hashable, Sendable {
     var modified_ns: Int64
     var changed_ns: Int64
     var isRegular: Bool
+    var isLink = false
 
     /// When it was last written, milliseconds since the epoch.
     var modified_ms: Int64 { modified_ns / 1_000_000 }
@@ -24,7 +25,7 @@ struct FileFacts: Hashable, Sendable {
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int(status.st_size),
             modified_ns: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec),
             changed_ns: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec),
-            isRegular: status.st_mode & S_IFMT == S_IFREG)
+            isRegular: status.st_mode & S_IFMT == S_IFREG, isLink: status.st_mode & S_IFMT == S_IFLNK)
     }
 }
 

@@ -8,7 +8,7 @@ import Testing
 @testable import ObjectShipping
 
 /// A folder of rotated logs, looked at by the real code with a clock of its own.
-private final class LogFolder {
+final class LogFolder {
     let folder: ScratchFolder
     private(set) var logs: ForeignLogs
     private let stream: StreamConfiguration

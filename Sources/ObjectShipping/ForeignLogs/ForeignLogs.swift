@@ -219,7 +219,7 @@ package final class ForeignLogs {
         else { return nil }
         do {
             guard let facts = try FileFacts.of(path), facts.device == file.device, facts.inode == file.inode,
-                facts.size == file.size, facts.modified_ns == file.modified_ns
+                facts.size == file.size, facts.modified_ns == file.modified_ns, facts.changed_ns == file.changed_ns
             else { return nil }
             try DurableFile.remove(path: path)
             return nil
@@ -262,7 +262,13 @@ package final class ForeignLogs {
             let folder = DurableFile.folder(of: path)
             let name = RotatedName(String(path.dropFirst(folder == "/" ? 1 : folder.utf8.count + 1)))
             do {
-                guard let facts = try FileFacts.of(path), facts.isRegular else { continue }
+                guard let facts = try FileFacts.of(path) else { continue }
+                if facts.isLink, name.isRotated {
+                    scan.faults.append(
+                        "\(path) is a symbolic link and is not shipped: name the folder where the file lies in paths, "
+                            + "or the link in exclude")
+                }
+                guard facts.isRegular else { continue }
                 if let livePath = name.isRotated ? name.live.map({ "\(folder)/\($0)" }) : path {
                     try watch(livePath, scan: &scan)
                     if state.refused.contains(where: { $0.path == livePath }) {
@@ -358,12 +364,18 @@ package final class ForeignLogs {
                 && file.size == facts.size && file.modified_ns == facts.modified_ns
         }
         if let file = state.files[path], isSame(file) {
-            return ForeignLedger.Content(path: path, bytes: file.bytes, sha256: file.sha256)
-        }
-        let sample = try ForeignLogs.sample(path, size: facts.size)
-        if let file = state.files.values.first(where: { isSame($0) && $0.sample == sample }) {
-            state.files[path] = file
-            return ForeignLedger.Content(path: path, bytes: file.bytes, sha256: file.sha256)
+            if file.changed_ns == facts.changed_ns {
+                return ForeignLedger.Content(path: path, bytes: file.bytes, sha256: file.sha256)
+            }
+            // Its mode was changed, or its bytes and then its time: only reading tells.
+        } else {
+            // A file that was renamed is known by its beginning and end.
+            let sample = try ForeignLogs.sample(path, size: facts.size)
+            if var file = state.files.values.first(where: { isSame($0) && $0.sample == sample }) {
+                file.changed_ns = facts.changed_ns
+                state.files[path] = file
+                return ForeignLedger.Content(path: path, bytes: file.bytes, sha256: file.sha256)
+            }
         }
         guard budget > 0 else { return nil }
         budget -= facts.size
@@ -410,9 +422,10 @@ package final class ForeignLogs {
                 }
                 state.ledger.plan(decision, content: content, stream: stream, pieces: pieces, now_ms: now_ms)
                 paths[name] = content.path
-                if state.files[content.path] == nil || !pieces.isEmpty {
+                if !pieces.isEmpty || state.files[content.path]?.changed_ns != facts.changed_ns {
                     state.files[content.path] = ForeignState.File(
                         device: facts.device, inode: facts.inode, size: facts.size, modified_ns: facts.modified_ns,
+                        changed_ns: facts.changed_ns,
                         sample: try ForeignLogs.sample(content.path, size: facts.size), bytes: content.bytes,
                         sha256: content.sha256, stream: stream.name)
                 }

@@ -13,6 +13,8 @@ struct ForeignState: Codable, Equatable {
         var inode: UInt64
         var size: Int
         var modified_ns: Int64
+        /// When its inode last changed, which nobody can set; another time means that its content is asked again.
+        var changed_ns: Int64?
         /// SHA-256 of its first and last 4 KiB as they lie on disk.
         var sample: String
         var bytes: Int
