@@ -10,18 +10,24 @@ func runDriver(
 ) -> Int32
 
 nonisolated(unsafe) var chosen = FuzzTarget.lines
-
-guard CommandLine.argc >= 2, let target = FuzzTarget(rawValue: CommandLine.arguments[1]) else {
-    print(FuzzTarget.allCases.map(\.rawValue).joined(separator: "\n"))
-    exit(CommandLine.argc == 1 ? 0 : 64)
-}
-chosen = target
-
-// libFuzzer sees everything but the target's name.
 var arguments = CommandLine.unsafeArgv
-arguments[1] = arguments[0]
-arguments += 1
-var count = CommandLine.argc - 1
+var count = CommandLine.argc
+
+// libFuzzer sees everything but the target's name; where it starts itself again, to merge or to minimise, the
+// environment has it.
+let variable = "NADI_FUZZ_TARGET"
+if count >= 2, let target = FuzzTarget(rawValue: CommandLine.arguments[1]) {
+    chosen = target
+    setenv(variable, target.rawValue, 1)
+    arguments[1] = arguments[0]
+    arguments += 1
+    count -= 1
+} else if let target = getenv(variable).flatMap({ FuzzTarget(rawValue: String(cString: $0)) }) {
+    chosen = target
+} else {
+    print(FuzzTarget.allCases.map(\.rawValue).joined(separator: "\n"))
+    exit(count == 1 ? 0 : 64)
+}
 exit(
     runDriver(&count, &arguments) { bytes, length in
         chosen.run(Array(UnsafeBufferPointer(start: bytes, count: length)))
