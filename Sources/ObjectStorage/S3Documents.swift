@@ -1,12 +1,12 @@
 /// The error document of S3.
-struct S3ErrorDocument: Hashable {
+package struct S3ErrorDocument: Hashable {
     var code = ""
     var message = ""
     var requestID: String?
     var region: String?
 
     /// Reads `<Error>...</Error>`; nil for any other or a broken document.
-    init?(_ body: [UInt8]) {
+    package init?(_ body: [UInt8]) {
         // Most bodies that are none are told by their first byte.
         guard let first = body.first(where: { $0 > 0x20 }), first == UInt8(ascii: "<") || first == 0xEF,
             let root = try? XMLElement(body), root.name == "Error"
