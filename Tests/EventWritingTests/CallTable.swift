@@ -76,8 +76,9 @@ extension Call {
 
     private var context: EventContext {
         EventContext(
-            request_id: text("request_id"), trace_id: text("trace_id"), span_id: text("span_id"), tags: named("tags"),
-            extra: named("extra"))
+            recorded_time_ms: arguments["recorded_time"]?.time_ms, service_version: text("service_version"),
+            instance: text("instance"), request_id: text("request_id"), trace_id: text("trace_id"),
+            span_id: text("span_id"), tags: named("tags"), extra: named("extra"))
     }
 
     /// Makes the call and says whether the event was taken; nil where the table asks for a call that is not known here.
@@ -114,8 +115,25 @@ extension Call {
         event.batch_size = integer("batch_size")
         event.batch_index = integer("batch_index")
         event.entity_id_hash = text("entity_id_hash")
+        event.genai = generation
         event.context = context
         return event
+    }
+
+    private var generation: Generation? {
+        guard case .object(let fields) = arguments["genai"] else { return nil }
+        var generation = Generation()
+        generation.provider = fields["provider"]?.text
+        generation.request_model = fields["request_model"]?.text
+        generation.response_model = fields["response_model"]?.text
+        generation.input_tokens = fields["input_tokens"]?.integer
+        generation.output_tokens = fields["output_tokens"]?.integer
+        generation.cached_input_tokens = fields["cached_input_tokens"]?.integer
+        generation.reasoning_tokens = fields["reasoning_tokens"]?.integer
+        generation.time_to_first_chunk_seconds = fields["time_to_first_chunk_seconds"]?.number
+        generation.finish_reason = fields["finish_reason"]?.text
+        generation.cost_usd = fields["cost_usd"]?.number
+        return generation
     }
 
     private var outcome: Outcome {

@@ -157,7 +157,7 @@ struct EncodingTests {
             #expect(
                 log.append(.prediction(model: "m", version: "1", features: ["a": 1])) { $0.features { $0.add("b", 2) } }
                     == nil)
-            #expect(log.append(.prediction(model: "m", version: "1")) { $0.tags { $0.add("n", 2) } } == nil)
+            #expect(log.append(.prediction(model: "m", version: "1")) { $0.tags { $0.add("n", .list([1, 2])) } } == nil)
             #expect(log.append(.prediction(model: "m", version: "1")) != nil)
         }
         #expect(found.lines.count == 1)

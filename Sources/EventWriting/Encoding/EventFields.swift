@@ -24,7 +24,7 @@ public struct EventFields: ~Copyable {
         group(1, ",\"features\":{", kind: .features, build)
     }
 
-    /// Slice dimensions of low cardinality, at most 8.
+    /// Slice dimensions of low cardinality, at most 8; numbers and flags become text.
     public mutating func tags(_ build: (inout NamedFields) -> Void) {
         group(2, ",\"tags\":{", kind: .tags, build)
     }
@@ -87,16 +87,34 @@ public struct NamedFields: ~Copyable {
     /// Adds a number.
     ///
     /// One that is not finite becomes `null`, which counts as missing.
+    ///
+    /// In tags it becomes its shortest text, or is left out.
     public mutating func add(_ name: String, _ value: Double) {
-        key(name, fits: kind != .tags)
-        if kind == .scores { event.line.append(probability: value) } else { event.line.append(value) }
+        switch kind {
+        case .tags: addTag(name, value)
+        case .scores:
+            key(name, fits: true)
+            event.line.append(probability: value)
+        case .features:
+            key(name, fits: true)
+            event.line.append(value)
+        }
     }
 
-    /// Adds an integer.
+    /// Adds an integer, in tags as text.
     public mutating func add(_ name: String, _ value: Int) {
         if kind == .scores { return add(name, Double(value)) }
-        key(name, fits: kind != .tags)
+        key(name, fits: true)
+        if kind == .tags { event.line.append("\"") }
         event.line.append(value)
+        if kind == .tags { event.line.append("\"") }
+    }
+
+    @inline(never)
+    private mutating func addTag(_ name: String, _ value: Double) {
+        guard value.isFinite else { return }
+        key(name, fits: true)
+        event.line.append(quotedNumber: value)
     }
 
     /// Adds a text: a category or a tag's value.
@@ -105,8 +123,9 @@ public struct NamedFields: ~Copyable {
         event.line.append(quoted: value)
     }
 
-    /// Adds a flag.
+    /// Adds a flag, in tags as text.
     public mutating func add(_ name: String, _ value: Bool) {
+        if kind == .tags { return add(name, value ? "true" : "false") }
         key(name, fits: kind == .features)
         event.line.append(value)
     }
@@ -120,14 +139,19 @@ public struct NamedFields: ~Copyable {
 
     /// Adds any value.
     ///
-    /// A list, which is no scalar, becomes `null`.
+    /// A list of one scalar is that scalar. Any other list becomes `null` in features, and makes the event invalid in
+    /// tags and scores.
     public mutating func add(_ name: String, _ value: FieldValue) {
         switch value {
         case .text(let text): add(name, text)
         case .number(let number): add(name, number)
         case .integer(let integer): add(name, integer)
         case .flag(let flag): add(name, flag)
-        case .missing, .list: addMissing(name)
+        case .missing: addMissing(name)
+        case .list(let values):
+            if let scalar = FieldValue.onlyScalar(of: values) { return add(name, scalar) }
+            if kind != .features { event.line.isInvalid = true }
+            addMissing(name)
         }
     }
 

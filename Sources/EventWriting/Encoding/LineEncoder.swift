@@ -76,6 +76,12 @@ struct LineEncoder: ~Copyable {
         count += length
     }
 
+    /// Puts a space for a comma at a place of the line, where there is one.
+    mutating func blankComma(at place: Int) {
+        guard place < count, bytes[place] == UInt8(ascii: ",") else { return }
+        base.storeBytes(of: UInt8(ascii: " "), toByteOffset: place, as: UInt8.self)
+    }
+
     /// Appends bytes as they are.
     @inline(__always)
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
@@ -107,6 +113,19 @@ struct LineEncoder: ~Copyable {
         let slack = EventLimits.probabilitySlack
         if !(-slack...1 + slack).contains(value) { isInvalid = true }
         append(value < 0 ? 0.0 : 1.0)
+    }
+
+    /// Appends a finite number as a quoted text, the shortest: `"3"`, `"0.5"`, `"1e-7"`.
+    mutating func append(quotedNumber value: Double) {
+        append("\"")
+        if value == 0 {
+            append("0")
+        } else {
+            append(value)
+            let tail = bytes.suffix(2)
+            if !isTooLarge, tail.first == UInt8(ascii: "."), tail.last == UInt8(ascii: "0") { count -= 2 }
+        }
+        append("\"")
     }
 
     mutating func append(_ value: Bool) {

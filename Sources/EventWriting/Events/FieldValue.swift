@@ -9,8 +9,15 @@ public enum FieldValue: Sendable, Hashable {
     case flag(Bool)
     /// `null`: the value was missing.
     case missing
-    /// A ranked list, for `prediction` only.
+    /// A ranked list, for `prediction`; elsewhere a list of one scalar stands for the scalar.
     case list([FieldValue])
+
+    /// The scalar of a list that holds nothing else; nil for any other list.
+    static func onlyScalar(of values: [FieldValue]) -> FieldValue? {
+        guard values.count == 1, let only = values.first else { return nil }
+        if case .list = only { return nil }
+        return only
+    }
 }
 
 extension FieldValue: ExpressibleByStringLiteral, ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral,

@@ -53,11 +53,11 @@ public struct Outcome: Sendable {
     private static let labelSources = ["human", "system", "user", "delayed_join"]
 
     borrowing func write(to event: inout EventFields) {
-        if !hasContent || !hasGoodCurrency { event.line.isInvalid = true }
+        if !hasContent || !hasGoodCurrency || !hasGoodLabel { event.line.isInvalid = true }
         event.required(",\"prediction_id\":", name: prediction_id)
         event.required(",\"model_name\":", name: model)
         event.optional(",\"name\":", name: name)
-        event.optional(",\"label\":", label)
+        event.optional(",\"label\":", labelScalar)
         event.optional(",\"value\":", value)
         event.optional(",\"value_currency\":", name: value_currency)
         event.optional(",\"prediction_time\":", time_ms: prediction_time_ms)
@@ -74,10 +74,22 @@ public struct Outcome: Sendable {
         return value_currency.utf8.count == 3 && value_currency.utf8.allSatisfy { (0x41...0x5A).contains($0) }
     }
 
+    /// The label; of a list of one scalar, that scalar.
+    private var labelScalar: FieldValue? {
+        if case .list(let values) = label { return FieldValue.onlyScalar(of: values) }
+        return label
+    }
+
+    /// Whether the label, where there is one, is a scalar.
+    private var hasGoodLabel: Bool {
+        if case .list(let values) = label { return FieldValue.onlyScalar(of: values) != nil }
+        return true
+    }
+
     /// Whether there is a label or a value that will not become `null`.
     private var hasContent: Bool {
         if let value, value.isFinite { return true }
-        switch label {
+        switch labelScalar {
         case nil, .missing, .list: return false
         case .number(let number): return number.isFinite
         case .text, .integer, .flag: return true

@@ -55,6 +55,8 @@ public struct Prediction: Sendable {
     public var batch_index: Int?
     /// Salted hash of whom the prediction is about.
     public var entity_id_hash: String?
+    /// Facts about a generated answer.
+    public var genai: Generation?
     /// Time, ids, tags.
     public var context = EventContext()
 
@@ -107,6 +109,7 @@ public struct Prediction: Sendable {
         event.optional(",\"batch_size\":", count: batch_size)
         event.optional(",\"batch_index\":", count: batch_index)
         event.optional(",\"entity_id_hash\":", name: entity_id_hash)
+        if let genai { genai.write(to: &event) }
         context.write(to: &event)
     }
 }

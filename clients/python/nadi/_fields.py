@@ -164,14 +164,57 @@ def tags(value: Any) -> Dict[str, str]:
         raise ValueError(f"tags has {len(value)} entries; give at most {MAX_TAGS}")
     result = {}
     for key, item in value.items():
-        if item is None:
-            continue
-        if isinstance(item, bool):
-            item = "true" if item else "false"
-        elif not isinstance(item, str):
-            item = str(item)
+        if type(item) is not str:
+            item = _tag_text(key, item)
+            if item is None:
+                continue
         result[name("a tag's name", key)] = name("a tag", item) if 0 < len(item) <= MAX_NAME_BYTES // 4 else plain(item)
     return result
+
+
+def _tag_text(key: Any, item: Any) -> Optional[str]:
+    """A tag's text; None where the value is missing and the tag left out."""
+    if not isinstance(item, (str, bool, int, float)):
+        item = _only_scalar(plain(item))
+        if isinstance(item, (list, dict)):
+            raise TypeError(f"tags[{key!r}] is {type(item).__name__}, not text, a number or a boolean")
+    if item is None:
+        return None
+    if isinstance(item, str):
+        return item
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    return str(item) if isinstance(item, int) else _number_text(float(item))
+
+
+def _number_text(value: float) -> Optional[str]:
+    """The shortest text of a number, positional from 0.00001 up to 10**16; None for one that is not finite."""
+    if not math.isfinite(value):
+        return None
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    point = len(whole) + int(exponent or "0")
+    digits = whole + fraction
+    point -= len(digits) - len(digits.lstrip("0"))
+    digits = digits.strip("0")
+    if not digits:
+        return "0"
+    if not -5 < point <= 16:
+        rest = "." + digits[1:] if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{rest}e{point - 1}"
+    if point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    if point >= len(digits):
+        return sign + digits.ljust(point, "0")
+    return f"{sign}{digits[:point]}.{digits[point:]}"
+
+
+def _only_scalar(value: Any) -> Any:
+    """The scalar of a list that holds nothing else; any other value as it is."""
+    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], (list, dict)):
+        return value[0]
+    return value
 
 
 def features(value: Any) -> Dict[str, Any]:
@@ -186,9 +229,9 @@ def features(value: Any) -> Dict[str, Any]:
     result = {}
     for key, item in value.items():
         if type(item) not in _SCALARS:
-            item = plain(item)
+            item = _only_scalar(plain(item))
             if isinstance(item, (list, dict)):
-                item = item[0] if isinstance(item, list) and len(item) == 1 else None
+                item = None
         result[name("a feature's name", key if isinstance(key, str) else str(key))] = item
     return result
 
@@ -198,7 +241,9 @@ def scores(value: Any) -> Dict[str, Optional[float]]:
     if not hasattr(value, "items"):
         raise TypeError(f"scores is {type(value).__name__}, not a mapping of classes to probabilities")
     return {
-        name("a class in scores", key if isinstance(key, str) else str(key)): probability(f"scores[{key!r}]", item)
+        name("a class in scores", key if isinstance(key, str) else str(key)): probability(
+            f"scores[{key!r}]", _only_scalar(item)
+        )
         for key, item in value.items()
     }
 
@@ -207,9 +252,7 @@ def scalar(field: str, value: Any) -> Any:
     """A number, text or boolean; numpy's scalars become these. None for a number that is not finite."""
     if type(value) is str or type(value) is bool:
         return value
-    result = plain(value)
-    if isinstance(result, list) and len(result) == 1:
-        result = result[0]
+    result = _only_scalar(plain(value))
     if isinstance(result, (list, dict)) or result is None and not isinstance(value, (int, float, Decimal)):
         raise TypeError(f"{field} is {type(value).__name__}, not a number, string or boolean")
     return result

@@ -225,3 +225,15 @@ def test_lines_are_strict_json(spool, encoder):
         for line in segment.raw:
             json.loads(line, parse_constant=refuse)
             assert b"\\u0000" not in line and len(line) <= 1_048_576
+
+
+def test_numbers_in_tags_have_one_text(spool):
+    known = {
+        0.0: "0", -0.0: "0", 1.4: "1.4", -12.5: "-12.5", 100.0: "100", 1e15: "1000000000000000", 1e16: "1e16",
+        1.2345678901234568e17: "1.2345678901234568e17", 0.00001: "0.00001", 0.000012: "0.000012", 1.2e-6: "1.2e-6",
+        5e-324: "5e-324", 0.1 + 0.2: "0.30000000000000004", 9.5e-5: "0.000095", 1234.5678: "1234.5678", 7: "7",
+    }  # fmt: skip
+    with nadi.EventWriter(spool, service="s") as writer:
+        for number in known:
+            writer.prediction("iris", "1", tags={"number": number})
+    assert [event["tags"]["number"] for event in Spool(spool).events()] == list(known.values())
