@@ -31,6 +31,8 @@ public final class EventWriter: Sendable {
     /// - Throws: As ``init(directory:service:environment:)``.
     public init(_ configuration: Configuration) throws(EventWriterError) {
         try configuration.check()
+        var configuration = configuration
+        configuration.directory = SpoolDirectory.absolute(configuration.directory)
         try SpoolDirectory.check(configuration.directory)
         core = WriterCore(configuration)
         let code = core.start()
@@ -102,6 +104,7 @@ public final class EventWriter: Sendable {
     private func begin(_ head: StaticString, _ time_ms: Int64?, _ ownID: String?) -> Start {
         core.ensureStarted()
         let scratch = ThreadScratch.current
+        if _slowPath(scratch.writer != core.number) { core.begin(scratch) }
         let time_ms = time_ms ?? core.clock.wall_ms
         let id = scratch.makeID(time_ms: time_ms)
         var line = scratch.takeLine()
@@ -146,7 +149,9 @@ public final class EventWriter: Sendable {
     ///
     /// Blocks the calling thread, as long as the disk takes.
     ///
-    /// - Returns: Whether all of it was written. False where some was dropped, or the disk does not take it now.
+    /// - Returns: Whether all of it was written. False where some was dropped since this thread last flushed, or the
+    ///   disk does not take it now. So append and flush on one thread: a task that suspends between them may miss what
+    ///   another's flush was told.
     @discardableResult
     public func flush() -> Bool { core.flush() }
 

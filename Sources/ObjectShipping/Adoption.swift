@@ -73,11 +73,18 @@ struct Adoption {
             var lines = LineCount()
             try FileReading.pieces(of: path) { lines.update($0) }
             let name = SegmentName(
-                writer: file.name.writer, seq: file.name.seq, sealed_ms: now_ms, lines: lines.total, isEnd: false)
+                writer: file.name.writer, seq: file.name.seq, sealed_ms: sealTime(file, now_ms: now_ms),
+                lines: lines.total, isEnd: false)
             try DurableFile.rename(from: path, to: "\(directory)/\(name.fileName)")
             found += lines.total
         }
         return found
+    }
+
+    /// Now, or, where the clock was set back since, when it was last written: its events' times are of that clock, and
+    /// would lie in the future of a seal by this one. A clock that was days ahead was wrong, and so are they.
+    private func sealTime(_ file: Spool.OpenFile, now_ms: Int64) -> Int64 {
+        file.modified_ms - now_ms < 86_400_000 ? max(now_ms, file.modified_ms) : now_ms
     }
 
     /// Creates the end segment: one `writer` line with the lock file's counts, raised to what was found.

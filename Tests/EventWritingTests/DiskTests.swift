@@ -171,6 +171,8 @@ struct DiskTests {
         mkdir(configuration.directory, 0o700)
         let log = try EventWriter(configuration)
         #expect(rename(configuration.directory, spool.path + "/away") == 0)
+        // Something else in its place: what is not there at all, it would make again.
+        close(open(configuration.directory, O_CREAT | O_WRONLY, 0o600))
         let long = String(repeating: "x", count: 5000)
         var accepted = 0
         let start = clock()
@@ -182,6 +184,7 @@ struct DiskTests {
         #expect(accepted < 200 && accepted >= 12)
         #expect(log.status.counts.dropped.buffer_full == 200 - accepted)
         // The spool comes back: what waits is written, by a new writer.
+        unlink(configuration.directory)
         #expect(rename(spool.path + "/away", configuration.directory) == 0)
         #expect(eventually(5) { log.flush() })
         #expect(log.close())

@@ -29,7 +29,11 @@ struct SegmentMachineTests {
             machine = SegmentMachine(name: try #require(WriterName(Self.names[0])), started_ms: 5, settings: settings)
         }
 
-        var now: SegmentMachine.Now { .init(wall_ms: steady_ms + 1_700_000_000_000, steady_ms: steady_ms) }
+        var now: SegmentMachine.Now {
+            .init(wall_ms: steady_ms + 1_700_000_000_000 + jump_ms, steady_ms: steady_ms)
+        }
+        /// By how much the wall clock was set forward since.
+        var jump_ms: Int64 = 0
 
         static func kind(_ action: SegmentMachine.Action) -> String {
             String("\(action)".prefix { $0 != "(" })
@@ -361,5 +365,28 @@ struct SegmentMachineTests {
             #expect(world.machine.phase == .ended && world.waiting == 0)
             #expect(world.sealed.last?.name.isEnd == true)
         }
+    }
+
+    /// A segment is sealed by the clock that its events' times are of, unless that one was days ahead; the next by the new.
+    @Test(
+        arguments: [
+            (0, 0), (-60_000, -60_000), (-299_000, -299_000), (-300_000, 0), (-3_600_000, 0), (-86_400_000, 0),
+            (-86_401_000, -86_401_000), (3_600_000, 3_600_000),
+        ] as [(Int64, Int64)])
+    func aClockSetBack(by jump_ms: Int64, moves seal_ms: Int64) throws {
+        var world = try World()
+        world.waiting = 1
+        try world.settle()
+        let opened = world.now
+        world.jump_ms = jump_ms
+        world.steady_ms += 20_000
+        try world.settle()
+        let first = try #require(world.sealed.first).name
+        #expect(first.sealed_ms == opened.wall_ms + 20_000 + seal_ms)
+        world.waiting = 1
+        try world.settle()
+        world.steady_ms += 20_000
+        try world.settle()
+        #expect(world.sealed.last?.name.sealed_ms == world.now.wall_ms && world.sealed.count == 2)
     }
 }

@@ -238,6 +238,19 @@ import Testing
         #expect(reader.scan(now_ms: now_ms, steady_ms: 121_000).adopted == [Self.writer.text])
     }
 
+    /// The clock was set back while it wrote, and then it died: its events are not from the future.
+    @Test(arguments: [(3_600_000, true), (10 * 86_400_000, false)])
+    func aClockSetBackLeavesEventsBeforeTheirSeal(ahead_ms: Int64, isKept: Bool) throws {
+        let wreck = try Wreck()
+        let now_ms = wreck.now_ms()
+        try setTime(wreck.folder["\(Self.writer)-4.open"], now_ms + ahead_ms)
+        let reader = SpoolReader(directories: [wreck.folder.path], deadAfter_ms: 60_000)
+        _ = reader.scan(now_ms: now_ms, steady_ms: 0)
+        #expect(reader.scan(now_ms: now_ms, steady_ms: 61_000).adopted == [Self.writer.text])
+        let sealed = try #require(try wreck.names().compactMap { SegmentName($0) }.first { $0.seq == 4 })
+        #expect(sealed.sealed_ms == (isKept ? now_ms + ahead_ms : now_ms))
+    }
+
     private func setTime(_ path: String, _ time_ms: Int64) throws {
         let time = timeval(tv_sec: Int(time_ms / 1_000), tv_usec: Int(time_ms % 1_000) * 1_000)
         try #require(utimes(path, [time, time]) == 0)

@@ -9,6 +9,31 @@ final class ThreadScratch {
     private var random = FastRandom()
     private var generation = ForkWatch.generation
 
+    /// The writer that this thread last logged to.
+    private(set) var writer = 0
+    /// For each writer that this thread logs to: what it had lost when this thread began, or last flushed.
+    private var losses: [(writer: Int, lost: Int)] = []
+    /// More writers than this a thread hardly logs to; of forgotten ones the loss of an hour ago counts as a new one.
+    private static let writersKept = 16
+
+    /// Remembers what a writer has lost, from before this thread's first event; once each.
+    func begin(_ number: Int, lost: () -> Int) {
+        writer = number
+        if losses.contains(where: { $0.writer == number }) { return }
+        if losses.count == Self.writersKept { losses.removeFirst() }
+        losses.append((number, lost()))
+    }
+
+    /// Whether a writer has lost nothing since this was last asked, or since this thread began to log to it.
+    func hasLostNothing(_ number: Int, lost: Int) -> Bool {
+        guard let place = losses.firstIndex(where: { $0.writer == number }) else {
+            begin(number) { lost }
+            return true
+        }
+        defer { losses[place].lost = lost }
+        return losses[place].lost == lost
+    }
+
     /// Hands out the line's memory, emptied.
     func takeLine() -> LineEncoder {
         guard var line = spare.take() else { return LineEncoder() }

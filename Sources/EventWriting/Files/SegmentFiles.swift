@@ -28,7 +28,10 @@ struct SegmentFiles {
     func createLock(_ name: WriterName, _ record: LockRecord) -> Int32 {
         let path = path(name.lockFileName)
         let code = descriptors.openLockFile {
-            let file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, Self.mode) }
+            var file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, Self.mode) }
+            if file < 0, errno == ENOENT, makeDirectory() {
+                file = retrying { open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, Self.mode) }
+            }
             if file < 0 { return -errno }
             fchmod(file, Self.mode)
             if retrying({ flock(file, LOCK_EX | LOCK_NB) }) != 0 {
@@ -41,7 +44,7 @@ struct SegmentFiles {
         }
         if code < 0 { return -code }
         var failure = writeRecord(record)
-        if failure == 0, fsync(descriptors.lockFile) != 0 { failure = errno }
+        if failure == 0, fsync(descriptors.lockFile.number) != 0 { failure = errno }
         if failure == 0 { failure = syncDirectory() }
         if failure != 0 {
             descriptors.closeLockFile()
@@ -60,7 +63,7 @@ struct SegmentFiles {
     func writeRecord(_ record: LockRecord) -> Int32 {
         let bytes = record.encoded()
         let written = bytes.withUnsafeBytes { bytes in
-            retrying { pwrite(descriptors.lockFile, bytes.baseAddress, bytes.count, 0) }
+            retrying { pwrite(descriptors.lockFile.number, bytes.baseAddress, bytes.count, 0) }
         }
         if written == bytes.count { return 0 }
         return written < 0 ? errno : ENOSPC
@@ -78,7 +81,11 @@ struct SegmentFiles {
     /// Creates the segment; ``gone`` where the lock file was taken away or the number is taken.
     func openSegment(_ name: SegmentName) -> Int32 {
         let held = isOurs(descriptors.lockFile, path(name.writer.lockFileName))
-        if held != 0 { return held }
+        return held != 0 ? held : createSegment(name)
+    }
+
+    /// Creates the segment, whether or not there is a lock file.
+    func createSegment(_ name: SegmentName) -> Int32 {
         let taken = numberIsFree(name)
         if taken != 0 { return taken }
         let path = path(name.fileName)
@@ -104,7 +111,7 @@ struct SegmentFiles {
         var done = 0
         while done < bytes.count {
             let result = retrying {
-                write(descriptors.segment, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+                write(descriptors.segment.number, bytes.baseAddress.map { $0 + done }, bytes.count - done)
             }
             if result <= 0 { return (done, result < 0 ? errno : EIO) }
             done += result
@@ -114,7 +121,7 @@ struct SegmentFiles {
 
     /// Starts writing the segment's pages to the disk, so that sealing has less to wait for.
     func startWriteback(from offset: Int, count: Int) {
-        LinuxCalls.startWriteback(descriptors.segment, from: offset, count: count)
+        LinuxCalls.startWriteback(descriptors.segment.number, from: offset, count: count)
     }
 
     /// Synchronises and renames the segment.
@@ -122,9 +129,14 @@ struct SegmentFiles {
     /// After a failed `fsync` the file keeps its name and the code is ``inDoubt``: its bytes may be gone, and since the
     /// kernel reports that only once, a later `fsync` would not tell. The warning is the error then; else it is that of
     /// the directory's `fsync`, after the rename.
-    func seal(_ name: SegmentName, as target: SegmentName) -> (code: Int32, warning: Int32) {
-        if synchronise(descriptors.segment) != 0 { return (Self.inDoubt, errno) }
-        let ours = check(name)
+    ///
+    /// - Parameter withoutLock: the lock file was taken away, and the segment is the writer's last.
+    func seal(
+        _ name: SegmentName, as target: SegmentName, withoutLock: Bool = false
+    ) -> (code: Int32, warning: Int32) {
+        guard descriptors.segment.status != nil else { return (Self.gone, 0) }
+        if synchronise(descriptors.segment.number) != 0 { return (Self.inDoubt, errno) }
+        let ours = withoutLock ? isOurs(descriptors.segment, path(name.fileName)) : check(name)
         if ours != 0 { return (ours, 0) }
         let free = numberIsFree(name)
         if free != 0 { return (free, 0) }
@@ -135,36 +147,48 @@ struct SegmentFiles {
         return (0, syncDirectory())
     }
 
-    /// The first bytes of the open segment, up to the end of a line.
+    /// The first bytes of the open segment, up to the end of a line; where the last line lacks nothing but its newline,
+    /// with one.
     ///
     /// Works also when the file has no name any more. After a failed `fsync` the kernel still has the pages, marked
     /// clean; only where it has evicted them since would older bytes be read. That is accepted: to hold every event of
     /// a segment in memory for it would cost a service 16 MiB.
-    func readBack(_ count: Int) -> [UInt8] {
-        guard count > 0, descriptors.segment >= 0 else { return [] }
+    func readBack(_ count: Int, lastIsWhole: Bool = false) -> [UInt8] {
+        guard count > 0, descriptors.segment.status != nil else { return [] }
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
         bytes.withUnsafeMutableBytes { bytes in
             while done < count {
                 let result = retrying {
-                    pread(descriptors.segment, bytes.baseAddress.map { $0 + done }, count - done, off_t(done))
+                    pread(descriptors.segment.number, bytes.baseAddress.map { $0 + done }, count - done, off_t(done))
                 }
                 if result <= 0 { break }
                 done += result
             }
         }
+        if lastIsWhole, done == count { return bytes + [0x0A] }
         let end = bytes[..<done].lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
         bytes.removeSubrange(end...)
         return bytes
     }
 
+    /// Whether the open segment still stands under its name.
+    func standsSegment(_ name: SegmentName) -> Bool { isOurs(descriptors.segment, path(name.fileName)) == 0 }
+
     // MARK: Checks
 
+    /// Makes the spool again that was there when the writer opened, for a group that it shares with the shipper.
+    private func makeDirectory() -> Bool {
+        let shared: mode_t = 0o2770
+        guard mkdir(directory, shared) == 0 else { return errno == EEXIST }
+        chmod(directory, shared)
+        return true
+    }
+
     /// 0 where the path names the file that is open, ``gone`` where it does not.
-    private func isOurs(_ file: Int32, _ path: String) -> Int32 {
-        var open = stat()
+    private func isOurs(_ file: Descriptors.File, _ path: String) -> Int32 {
+        guard let open = file.status else { return Self.gone }
         var named = stat()
-        if fstat(file, &open) != 0 { return errno }
         if stat(path, &named) != 0 { return errno == ENOENT || errno == ENOTDIR ? Self.gone : errno }
         let same = open.st_dev == named.st_dev && open.st_ino == named.st_ino && open.st_nlink > 0
         return same ? 0 : Self.gone

@@ -2,6 +2,14 @@ import Glibc
 
 /// Checks of the directory that are made once, when a writer opens.
 enum SpoolDirectory {
+    /// The path from the root on: a service may change its working directory later.
+    static func absolute(_ path: String) -> String {
+        if path.utf8.first == UInt8(ascii: "/") { return path }
+        guard let working = getcwd(nil, 0) else { return path }
+        defer { free(working) }
+        return String(cString: working) + "/" + path
+    }
+
     /// Throws where the directory cannot be a spool: absent, no directory, not writable, or on a network file system,
     /// where locks and renames do not hold.
     static func check(_ path: String) throws(EventWriterError) {

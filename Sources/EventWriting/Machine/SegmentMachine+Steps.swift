@@ -26,8 +26,8 @@ extension SegmentMachine {
         case removeLock(WriterName)
         /// Forget the lines that wait.
         case dropWaiting
-        /// The files were taken away, or are in doubt: read back the segment's first `keep` bytes as waiting lines, close both files and
-        /// make a new name.
+        /// The files were taken away, or are in doubt: end the old writer if its segment is still there (only the lock file
+        /// is not), else read back the segment's first `keep` bytes as waiting lines; close both files, make a new name.
         case becomeNew(keep: Int)
         /// Nothing to do before that time on the steady clock, or before something happens.
         case rest(until_ms: Int64?)
@@ -59,7 +59,8 @@ extension SegmentMachine {
         /// The segment's `fsync` failed: its bytes may be gone, and a second `fsync` would not tell.
         case inDoubt
         case dropped(lines: Int)
-        case renamed(WriterName)
+        /// A new name; `isTold` where the old one's end segment or lock file tells all its counts.
+        case renamed(WriterName, isTold: Bool = false)
     }
 }
 

@@ -55,6 +55,20 @@ struct SegmentMachine {
         var isTorn = false
         /// When it was opened, on the steady clock.
         var opened_ms: Int64 = 0
+        /// The same, in milliseconds since the epoch.
+        var openedWall_ms: Int64 = 0
+
+        /// Loaders take events up to 10 minutes after the seal: a clock that went back by less does no harm.
+        static let harmless_ms: Int64 = 5 * 60_000
+        /// A clock that went back by more was wrong before, and so are the events' times.
+        static let nonsense_ms: Int64 = 86_400_000
+
+        /// The time to seal with: now, or, where the clock was set back since the segment was opened, what that clock
+        /// would say by now. The events' times are of that clock; sealed with the other they would lie in the future.
+        func sealTime(_ now: Now) -> Int64 {
+            let kept_ms = openedWall_ms + (now.steady_ms - opened_ms)
+            return (Self.harmless_ms...Self.nonsense_ms).contains(kept_ms - now.wall_ms) ? kept_ms : now.wall_ms
+        }
     }
 
     let settings: Settings
@@ -153,16 +167,16 @@ struct SegmentMachine {
 
     private func isRecordDue(_ now: Now) -> Bool { counts != recorded && now.steady_ms >= nextRecord_ms }
 
-    private var openName: SegmentName { SegmentName(writer: name, seq: seq) }
+    var openName: SegmentName { SegmentName(writer: name, seq: seq) }
 
     /// The counts with the line that carries them.
-    private func writerLine(_ now: Now, end: Bool) -> WriterLine {
+    func writerLine(_ now: Now, end: Bool) -> WriterLine {
         var counts = counts
         counts.appended += 1
         counts.written += 1
         return WriterLine(
-            time_ms: now.wall_ms, writer: name.text, service: settings.service, segment: seq, counts: counts, end: end,
-            replay: settings.replay)
+            time_ms: phase == .open ? segment.sealTime(now) : now.wall_ms, writer: name.text,
+            service: settings.service, segment: seq, counts: counts, end: end, replay: settings.replay)
     }
 
     private func record(_ now: Now, closed: Bool) -> LockRecord { record(now.wall_ms, closed: closed) }
@@ -219,7 +233,7 @@ extension SegmentMachine {
         switch result {
         case .done:
             phase = .open
-            segment = Segment(opened_ms: now.steady_ms)
+            segment = Segment(opened_ms: now.steady_ms, openedWall_ms: now.wall_ms)
             retrySeal_ms = .min
         case .failed(let code):
             failed(code, now)
@@ -276,7 +290,8 @@ extension SegmentMachine {
     }
 
     private mutating func becameNew(_ result: Result, _ now: Now) {
-        guard case .renamed(let name) = result else { return }
+        guard case .renamed(let name, let isTold) = result else { return }
+        if isTold { recorded = counts }
         // Drops that the old lock file never told of would be forgotten with it.
         let untold = DropCounts(
             buffer_full: counts.dropped.buffer_full - recorded.dropped.buffer_full,

@@ -33,6 +33,9 @@ final class WriterCore: @unchecked Sendable {
     private var enqueued = 0
     private var handled = 0
     private var lost = 0
+    /// What threads tell this writer by, new in each process.
+    private(set) var number = WriterCore.nextNumber.add(1, ordering: .relaxed).newValue
+    private static let nextNumber = Atomic<Int>(0)
     /// Rounds of work asked for by flush, and begun and finished since.
     private var asked = 0
     private var served = 0
@@ -41,14 +44,18 @@ final class WriterCore: @unchecked Sendable {
     private var isFinished = false
     private var endedWell = false
 
-    /// The fork generation for which `head` and the thread were made.
+    /// The fork generation for which the thread was made.
     ///
-    /// A difference means: forked since.
+    /// A difference means: forked since, or there were no threads to be had.
     private let generation = Atomic<Int>(-1)
     /// The fields that all events of this process share.
     ///
-    /// Changed only where `generation` differs, before it is set.
+    /// Changed only in `start`, once a process: before its first thread has come out of there.
     private(set) var commonFields: [UInt8] = []
+    /// The fork generation that they are of.
+    private var fieldsGeneration = -1
+    /// No thread is asked for before this time, on the steady clock.
+    private var retryThread_ms: Int64 = .min
 
     init(_ configuration: EventWriter.Configuration) {
         self.configuration = configuration
@@ -107,7 +114,11 @@ final class WriterCore: @unchecked Sendable {
         while configuration.pressure == .block, !isClosing, !active.hasRoom(bytes) {
             isSleeping = false
             wake.signal()
-            progress.wait(lock, until: nil)
+            if startLocked() == 0 {
+                progress.wait(lock, until: nil)
+            } else {
+                progress.wait(lock, until: retryThread_ms)
+            }
         }
         if isClosing {
             dropped.invalid += 1
@@ -137,17 +148,29 @@ final class WriterCore: @unchecked Sendable {
     /// True where all was written.
     func flush() -> Bool {
         ensureStarted()
+        let scratch = ThreadScratch.current
         lock.lock()
         defer { lock.unlock() }
-        if isFinished { return handled == enqueued }
         let target = enqueued
-        let lostBefore = lost
-        asked += 1
-        let ticket = asked
-        isSleeping = false
-        wake.signal()
-        while served < ticket, !isFinished { progress.wait(lock, until: nil) }
-        return handled >= target && lost == lostBefore
+        if !isFinished, startLocked() == 0 {
+            asked += 1
+            let ticket = asked
+            isSleeping = false
+            wake.signal()
+            while served < ticket, !isFinished { progress.wait(lock, until: nil) }
+        }
+        // What was appended may have been dropped before this call.
+        return scratch.hasLostNothing(number, lost: lost) && handled >= target
+    }
+
+    /// Before a thread's first event: what was lost until now was none of its events.
+    @inline(never)
+    func begin(_ scratch: ThreadScratch) {
+        scratch.begin(number) {
+            lock.lock()
+            defer { lock.unlock() }
+            return lost
+        }
     }
 
     /// Writes, seals and ends.
@@ -157,12 +180,14 @@ final class WriterCore: @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         if isFinished { return endedWell }
-        if generation.load(ordering: .acquiring) != ForkWatch.generation {
-            // A forked child that never logged, or a writer whose thread never started: there is nothing to end.
+        retryThread_ms = .min
+        if generation.load(ordering: .acquiring) != ForkWatch.generation, active.count == 0 || startLocked() != 0 {
+            // A forked child that never logged has nothing to end; without a thread nothing can be.
             isClosing = true
             isFinished = true
-            endedWell = true
-            return true
+            endedWell = active.count == 0
+            dropped.io_error += active.lines
+            return endedWell
         }
         isClosing = true
         wake.signal()
@@ -194,20 +219,43 @@ extension WriterCore {
     private static let tick_ms: Int64 = 50
     /// After so long without events the thread sleeps until it is woken, in milliseconds.
     private static let idle_ms: Int64 = 5000
+    /// Time between attempts to start the thread where none is to be had, in milliseconds.
+    private static let retryThread_ms: Int64 = 1000
 
     /// Starts the writing thread, once per process.
     ///
     /// Returns 0 or the error.
+    ///
+    /// Where no thread is to be had (a limit of the user's or the container's), events wait in the buffer meanwhile, and
+    /// it is tried again each second.
     func start() -> Int32 {
         lock.lock()
         defer { lock.unlock() }
+        return startLocked()
+    }
+
+    /// With the lock held.
+    private func startLocked() -> Int32 {
         let now = ForkWatch.generation
         if generation.load(ordering: .relaxed) == now { return 0 }
-        let pid = configuration.testing.pid ?? Int(getpid())
-        commonFields = Self.commonFields(configuration, host: host, pid: pid)
-        let code = isClosing ? 0 : startThread()
+        if fieldsGeneration != now {
+            let pid = configuration.testing.pid ?? Int(getpid())
+            commonFields = Self.commonFields(configuration, host: host, pid: pid)
+            fieldsGeneration = now
+            retryThread_ms = .min
+        }
+        if !isClosing {
+            let now_ms = clock.steady_ms
+            guard now_ms >= retryThread_ms else { return EAGAIN }
+            let code = startThread()
+            if code != 0 {
+                retryThread_ms = now_ms + Self.retryThread_ms
+                publishedFailure = "cannot start the writing thread: \(String(cString: strerror(code)))"
+                return code
+            }
+        }
         generation.store(now, ordering: .releasing)
-        return code
+        return 0
     }
 
     /// Waits until the first round of work is done: the lock file is there, or cannot be made.
@@ -253,11 +301,7 @@ extension WriterCore {
                 if let argument { Unmanaged<WriterCore>.fromOpaque(argument).takeRetainedValue().run() }
                 return nil
             }, argument.toOpaque())
-        if code != 0 {
-            argument.release()
-            isFinished = true
-            isClosing = true
-        }
+        if code != 0 { argument.release() }
         return code
     }
 
@@ -370,6 +414,7 @@ extension WriterCore {
         asked = 0
         served = 0
         isSleeping = false
+        number = Self.nextNumber.add(1, ordering: .relaxed).newValue
         if isClosing {
             isFinished = true
             endedWell = true

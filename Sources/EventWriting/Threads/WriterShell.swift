@@ -17,6 +17,8 @@ final class WriterShell {
     private var offset = 0
     private var batch = UnsafeRawBufferPointer(start: nil, count: 0)
     private var writtenBack = 0
+    /// A short write left out no more than a line's newline: the event is in the file, and done once that is written.
+    private var owesNewline = false
 
     /// The last operation that failed, in words.
     private(set) var lastFailure: String?
@@ -32,7 +34,7 @@ final class WriterShell {
     }
 
     /// Whether all lines that were handed over are done with.
-    var isDrained: Bool { heldBack.isEmpty && batch.count == 0 }
+    var isDrained: Bool { heldBack.isEmpty && batch.count == 0 && !owesNewline }
 
     /// Whether everything is written, sealed and recorded.
     var hasEnded: Bool { machine.phase == .ended }
@@ -63,7 +65,7 @@ final class WriterShell {
     /// shipper will find the rest.
     func giveUp() {
         machine.giveUp(lastCode, lines: dropWaiting())
-        if files.descriptors.lockFile >= 0 { _ = files.writeRecord(machine.record(clock.wall_ms, closed: false)) }
+        if files.descriptors.lockFile.status != nil { _ = files.writeRecord(machine.record(clock.wall_ms, closed: false)) }
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
     }
@@ -139,7 +141,15 @@ final class WriterShell {
         let part = UnsafeRawBufferPointer(rebasing: source[offset..<end])
         let result = write(part, newlineFirst: newlineFirst)
         if case .wrote(let write) = result {
-            offset += write.endsLine ? write.bytes : part.lineStart(before: write.bytes)
+            if write.endsLine {
+                offset += write.bytes
+            } else if part[write.bytes] == 0x0A {
+                // Written again, the event would be there twice.
+                offset += write.bytes + 1
+                owesNewline = true
+            } else {
+                offset += part.lineStart(before: write.bytes)
+            }
         }
         return result
     }
@@ -153,6 +163,7 @@ final class WriterShell {
             let newline: [UInt8] = [0x0A]
             write.code = newline.withUnsafeBytes { files.append($0) }.code
             write.repaired = write.code == 0
+            if write.repaired { owesNewline = false }
         }
         if write.code == 0 {
             (write.bytes, write.code) = files.append(bytes)
@@ -180,6 +191,11 @@ final class WriterShell {
         batch = UnsafeRawBufferPointer(start: nil, count: 0)
         offset = 0
         lost += lines
+        if owesNewline {
+            // It is in the file, and whole with the next newline there; only nobody can be promised that.
+            lost += 1
+            owesNewline = false
+        }
         return lines
     }
 
@@ -190,7 +206,11 @@ final class WriterShell {
             batch = UnsafeRawBufferPointer(rebasing: batch[offset...])
         }
         offset = 0
-        let bytes = files.readBack(keep)
+        let hasEnded = !machine.isInDoubt && endWithoutLock()
+        // Where the lock file is still there, what it tells is the last that is heard of the old writer.
+        let isTold = hasEnded || files.rewriteRecord(machine.record(clock.wall_ms, closed: false), machine.name) == 0
+        let bytes = hasEnded ? [] : files.readBack(keep, lastIsWhole: owesNewline)
+        owesNewline = false
         if !bytes.isEmpty { heldBack.insert(bytes, at: 0) }
         files.descriptors.closeSegment()
         files.descriptors.closeLockFile()
@@ -201,7 +221,45 @@ final class WriterShell {
                 "the files of \(machine.name) in \(files.directory) were taken away; it goes on as a new writer"
         }
         var random = FastRandom()
-        return .renamed(WriterName(host: host, id: UUIDv7(time_ms: clock.wall_ms, using: &random)))
+        return .renamed(
+            WriterName(host: host, id: UUIDv7(time_ms: clock.wall_ms, using: &random)), isTold: isTold)
+    }
+
+    /// Where only the lock file was taken away: seals what is open and the writer's end, so that nothing is written twice.
+    private func endWithoutLock() -> Bool {
+        let now = SegmentMachine.Now(wall_ms: clock.wall_ms, steady_ms: clock.steady_ms)
+        switch machine.phase {
+        case .between:
+            return machine.counts.written > 0 && createEnd(machine.seq, machine.writerLine(now, end: true))
+        case .open:
+            guard files.standsSegment(machine.openName) else { return false }
+            return sealEnd(
+                machine.openName, machine.writerLine(now, end: true), lines: machine.segment.lines,
+                newlineFirst: machine.segment.isTorn)
+        case .sealing(let target):
+            guard files.seal(machine.openName, as: target, withoutLock: true).code == 0 else { return false }
+            if !target.isEnd {
+                var line = machine.writerLine(now, end: true)
+                line.segment += 1
+                _ = createEnd(line.segment, line)
+            }
+            return true
+        case .unborn, .leaving, .ended:
+            return false
+        }
+    }
+
+    private func createEnd(_ seq: Int, _ line: WriterLine) -> Bool {
+        let name = SegmentName(writer: machine.name, seq: seq)
+        return files.createSegment(name) == 0 && sealEnd(name, line, lines: 0, newlineFirst: false)
+    }
+
+    private func sealEnd(_ name: SegmentName, _ line: WriterLine, lines: Int, newlineFirst: Bool) -> Bool {
+        let bytes = (newlineFirst ? [0x0A] : []) + line.encoded()
+        guard bytes.withUnsafeBytes({ files.append($0) }).code == 0 else { return false }
+        let target = SegmentName(
+            writer: name.writer, seq: name.seq, sealed_ms: line.time_ms, lines: lines + 1, isEnd: true)
+        return files.seal(name, as: target, withoutLock: true).code == 0
     }
 }
 

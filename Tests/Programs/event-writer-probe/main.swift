@@ -8,9 +8,10 @@
 //     seal_bytes=N seal_age=SECONDS buffer=BYTES payload=BYTES
 //     end=close|exit|wait           how it ends: close, exit without closing, or wait to be killed (default close)
 //     fork=1                        fork in the middle; the child logs COUNT events too, its ids follow `child `
-//     replay=1 block=1              as in the configuration
-//     host=NAME
+//     forks=N                       meanwhile fork N children, each of which logs 50 events
+//     replay=1 block=1 host=NAME    as in the configuration
 //     judged=MS                     writes for Tests/Oracle instead: see JudgedWork.swift
+//     commands=FIFO                 do what the lines of this FIFO say instead: see Commands.swift
 // The last line is `counts APPENDED WRITTEN DROPPED`, after close only.
 import EventModel
 import EventWriting
@@ -105,6 +106,43 @@ func forkProcess() -> pid_t {
     return unsafeBitCast(symbol, to: Fork.self)()
 }
 
+/// Forks children beside threads that log, and waits for them.
+final class ForkingThread: @unchecked Sendable {
+    private let work: Work
+    private let count: Int
+    private var handle = pthread_t()
+
+    init(_ work: Work, _ count: Int) {
+        self.work = Work(
+            log: work.log, count: 50, rate: 0, flushEvery: 25, payload: work.payload, prefix: "child ")
+        self.count = count
+        guard count > 0 else { return }
+        let code = pthread_create(
+            &handle, nil,
+            { argument in
+                if let argument { Unmanaged<ForkingThread>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        if code != 0 { fail("pthread_create: \(code)") }
+    }
+
+    private func run() {
+        for _ in 0..<count {
+            let child = forkProcess()
+            if child == 0 {
+                work.run()
+                _exit(work.log.close() ? 0 : 1)
+            }
+            var status: Int32 = 0
+            guard child > 0, waitpid(child, &status, 0) == child, status == 0 else {
+                fail("a child failed: \(status)")
+            }
+        }
+    }
+
+    func wait() { if count > 0 { pthread_join(handle, nil) } }
+}
+
 let arguments = CommandLine.arguments
 guard arguments.count >= 4, let count = Int(arguments[2]), let rate = Double(arguments[3]) else {
     fail("usage: event-writer-probe DIRECTORY COUNT RATE [option=value ...]")
@@ -118,9 +156,11 @@ configuration.buffer_bytes = options.integer("buffer", configuration.buffer_byte
 configuration.host = options.values["host"] ?? configuration.host
 configuration.replay = options.integer("replay", 0) == 1
 configuration.pressure = options.integer("block", 0) == 1 ? .block : .drop
+configuration.host = options.values["host"]
 
 do {
     let log = try EventWriter(configuration)
+    if let fifo = options.values["commands"] { Commands(log, fifo: fifo).obey() }
     let work = Work(
         log: log, count: count, rate: rate, flushEvery: options.integer("flush", 1),
         payload: String(repeating: "x", count: options.integer("payload", 0)), prefix: "")
@@ -142,7 +182,9 @@ do {
             _exit(log.close() ? 0 : 1)
         }
     }
+    let forks = ForkingThread(work, options.integer("forks", 0))
     runThreads(work, options.integer("threads", 1))
+    forks.wait()
     if child > 0 {
         var status: Int32 = 0
         guard waitpid(child, &status, 0) == child, status == 0 else { fail("the child failed: \(status)") }

@@ -21,6 +21,10 @@ REASONS = ("buffer_full", "disk_full", "io_error", "too_large", "invalid")
 LOCK_BYTES = 4096
 _FILE_MODE = 0o640  # set after each creation: the shipper's group must read, whatever the umask
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: A clock that was set back by less does no harm: loaders take events up to 10 minutes after the seal.
+_HARMLESS_MS = 5 * 60_000
+#: A clock that was set back by more was wrong before, and so are the events' times.
+_NONSENSE_MS = 86_400_000
 
 
 def drop_reason(error: OSError) -> str:
@@ -80,12 +84,16 @@ class WriterFiles:
         self.size = 0  # bytes in the open segment
         self.lines = 0  # lines in the open segment, a fragment at its end included
         self.opened_at = 0.0  # monotonic seconds
+        self._opened_ms = 0  # the same since the epoch
         self.held: List[bytes] = []  # event lines since the last seal
         self.lock_fd = -1
         self.segment_fd = -1
+        # A service may close descriptors that it does not know, as daemons do, and get the numbers for files of its own.
+        self._identities: Dict[int, Tuple[int, int]] = {}
         self.recorded: Optional[Tuple[int, int]] = None  # written and dropped as the lock file has them
         self.recorded_dropped: Dict[str, int] = dict.fromkeys(REASONS, 0)
         self._torn = False
+        self.owes_newline = False  # a short write left out no more than a line's newline
         self._sealing: Optional[Tuple[str, bool]] = None  # sealed name, and whether it ends, once its line stands
         self._started_ms = started
         self._lock_path = os.path.join(settings.directory, self.name + ".lock")
@@ -97,6 +105,7 @@ class WriterFiles:
         _make_directory(self.settings.directory)
         with self.settings.guard:
             self.lock_fd = os.open(self._lock_path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, _FILE_MODE)
+            self._note(self.lock_fd)
         try:
             os.fchmod(self.lock_fd, _FILE_MODE)
             fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
@@ -124,6 +133,8 @@ class WriterFiles:
         }
         text = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         block = text.ljust(LOCK_BYTES - 1, b" ") + b"\n"
+        if self._status(self.lock_fd) is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), self._lock_path)
         if os.pwrite(self.lock_fd, block, 0) != LOCK_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._lock_path)
         self.recorded = (counts["written"], counts["appended"])
@@ -162,12 +173,14 @@ class WriterFiles:
             with self.settings.guard:
                 flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
                 self.segment_fd = os.open(self._open_path, flags, _FILE_MODE)
+                self._note(self.segment_fd)
             os.fchmod(self.segment_fd, _FILE_MODE)
         except (FileExistsError, FileNotFoundError) as error:
             raise PlaceTaken(str(error)) from error
         self.size = self.lines = 0
         self.opened_at = _time.monotonic()
-        self._torn = False
+        self._opened_ms = now_ms()
+        self._torn = self.owes_newline = False
 
     def check_place(self, lock: bool = True) -> None:
         """Raises ``PlaceTaken`` unless the open segment and (if asked) the lock file stand where they were made."""
@@ -175,7 +188,9 @@ class WriterFiles:
         if self.segment_fd >= 0:
             places.append((self.segment_fd, self._open_path))
         for descriptor, path in places:
-            here = os.fstat(descriptor)
+            here = self._status(descriptor)
+            if here is None:
+                raise PlaceTaken(f"the service closed the descriptor of {path}")
             try:
                 there = os.stat(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -221,7 +236,9 @@ class WriterFiles:
         begun = done + (1 if self._torn else 0)
         self.lines += begun
         self.counts.written += begun
-        return done, error
+        # Written again, the event would be there twice.
+        self.owes_newline = self._torn and blob[end] == 0x0A
+        return done + (1 if self.owes_newline else 0), error
 
     # -- sealing -------------------------------------------------------------------------------------------------------
 
@@ -249,8 +266,15 @@ class WriterFiles:
         self._append_writer_line(end)
         self._finish_seal(lock)
 
+    def _seal_time(self) -> int:
+        """Now; or, where the clock was set back since the segment was opened, what that clock would say by now: the
+        events' times are of that clock, and would lie in the future of a seal by the other."""
+        now = now_ms()
+        kept = self._opened_ms + int((_time.monotonic() - self.opened_at) * 1000)
+        return kept if _HARMLESS_MS <= kept - now <= _NONSENSE_MS else now
+
     def _append_writer_line(self, end: bool) -> None:
-        sealed = now_ms()
+        sealed = self._seal_time()
         record: Dict[str, Any] = {
             "schema": 1,
             "type": "writer",
@@ -273,6 +297,8 @@ class WriterFiles:
     def _finish_seal(self, lock: bool) -> None:
         """What follows the ``writer`` line."""
         assert self._sealing is not None
+        if self._status(self.segment_fd) is None:
+            raise PlaceTaken(f"the service closed the descriptor of {self._open_path}")
         try:
             os.fsync(self.segment_fd)
         except OSError as failure:
@@ -316,12 +342,45 @@ class WriterFiles:
         self._close_segment()
         with self.settings.guard:
             descriptor, self.lock_fd = self.lock_fd, -1
-            _close_quietly(descriptor)
+            self._close(descriptor)
 
     def _close_segment(self) -> None:
         with self.settings.guard:
             descriptor, self.segment_fd = self.segment_fd, -1
-            _close_quietly(descriptor)
+            self._close(descriptor)
+
+    # -- descriptors ---------------------------------------------------------------------------------------------------
+
+    def _note(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        self._identities[descriptor] = status.st_dev, status.st_ino
+
+    def _status(self, descriptor: int) -> Optional[os.stat_result]:
+        """What the number stands for now; None where that is not the file it was opened for."""
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            return None
+        return status if self._identities.get(descriptor) == (status.st_dev, status.st_ino) else None
+
+    def is_left_in_place(self) -> bool:
+        """Whether the service closed the open segment's descriptor while the file stands where it was made: its lines
+        are safe there, and the shipper will adopt them."""
+        try:
+            there = os.stat(self._open_path)
+        except OSError:
+            return False
+        is_same = self._identities.get(self.segment_fd) == (there.st_dev, there.st_ino)
+        return is_same and self._status(self.segment_fd) is None
+
+    def _close(self, descriptor: int) -> None:
+        """Closes it if it is still this writer's file."""
+        if descriptor >= 0 and self._status(descriptor) is not None:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+        self._identities.pop(descriptor, None)
 
     def _unlink_lock(self) -> None:
         try:
@@ -352,10 +411,3 @@ def _make_directory(path: str) -> None:
             if not os.path.isdir(each):
                 raise
 
-
-def _close_quietly(descriptor: int) -> None:
-    if descriptor >= 0:
-        try:
-            os.close(descriptor)
-        except OSError:
-            pass

@@ -169,6 +169,8 @@ class LinePump:
             with self._lock:
                 # Without files the buffer was not even taken; with them, what is in it came after.
                 all_written = not self._pending and (self._files is not None or not self._buffer)
+                if self._files is not None and self._files.owes_newline:
+                    all_written = False
                 lost, self._lost = self._lost, 0
             return all_written and lost == 0
         finally:
@@ -307,6 +309,7 @@ class LinePump:
             except (OSError, PlaceTaken):
                 pass
         old.record_counts()
+        held = [] if old.is_left_in_place() else old.held
         old.abandon()
         with self._lock:
             counts = Counts()
@@ -314,7 +317,7 @@ class LinePump:
                 counts.dropped[reason] = self._counts.dropped[reason] - old.recorded_dropped[reason]
             self._counts = counts
         self._files = None
-        self._pending = old.held + self._pending
+        self._pending = held + self._pending
         self._start_files()
 
     def _drain(self) -> None:
@@ -332,7 +335,7 @@ class LinePump:
     def _write_pending(self) -> bool:
         """Whether nothing is pending any more."""
         moves = 0
-        while self._pending and self._files is not None:
+        while self._files is not None and (self._pending or self._files.owes_newline):
             files = self._files
             if files.is_sealing:  # its last line stands: nothing may follow it
                 if _time.monotonic() < self._next_attempt or not self._seal():
@@ -360,10 +363,13 @@ class LinePump:
                     self._counts.dropped[reason] += len(self._pending)
                     self._lost += len(self._pending)
                 self._pending = []
+                if files.owes_newline:  # in the file, and whole with the next newline there; nobody is promised that
+                    files.owes_newline = False
+                    self._lost += 1
                 self.complain(reason, f"{error}; events are dropped and counted")
             elif files.size >= self._limits.seal_bytes and _time.monotonic() >= self._next_attempt:
                 self._seal()
-        return not self._pending
+        return not self._pending and not (self._files is not None and self._files.owes_newline)
 
     def _batch(self, files: WriterFiles) -> int:
         """How many pending lines the next write takes: about a mebibyte, and no more than the segment has room for."""
