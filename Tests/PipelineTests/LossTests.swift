@@ -52,6 +52,91 @@ struct LossTests {
         #expect(accepted.status == 0, "\(accepted.log)")
     }
 
+    static let mayMount: Bool = {
+        guard let folder = try? ScratchFolder(), mount("tmpfs", folder.path, "tmpfs", 0, "size=64k") == 0 else {
+            return false
+        }
+        umount2(folder.path, 2 /* MNT_DETACH */)
+        return true
+    }()
+
+    /// What a living writer gave up is known by reason and host before it ends: through its lock file and its host's
+    /// report; and after its end through its last line.
+    @Test(.timeLimit(.minutes(3)), .enabled(if: mayMount, "needs the right to mount a tmpfs"))
+    func everyLossIsNamedByReasonAndHost() async throws {
+        let path = try await WholePath()
+        let shipper = try path.start("nadi-shipper", "run")
+        #expect(try await path.wait(seconds: 20) { try path.number("SELECT 1") == 1 && path.log("nadi-shipper") != "" })
+        shipper.send(SIGSTOP)
+        #expect(mount("tmpfs", path.spool, "tmpfs", 0, "size=600k") == 0)
+        defer { umount2(path.spool, 2) }
+        var configuration = EventWriter.Configuration(directory: path.spool, service: "loss")
+        configuration.host = path.host
+        configuration.seal_age_seconds = 0.5
+        configuration.seal_bytes = 100_000
+        configuration.buffer_bytes = 64 << 10
+        let writer = try EventWriter(configuration)
+        let long = String(repeating: "x", count: 5000)
+        var accepted = 0
+        for _ in 0..<400 where writer.append(.prediction(model: "loss", version: "1", prediction: .text(long))) != nil {
+            accepted += 1
+        }
+        while !writer.flush(), writer.status.counts.dropped.disk_full == 0 {
+            writer.append(.prediction(model: "loss", version: "1", prediction: .text(long)))
+            accepted += 1
+        }
+        for _ in 0..<40 where writer.append(.prediction(model: "loss", version: "1", prediction: .text(long))) != nil {
+            accepted += 1
+        }
+        writer.flush()
+        for _ in 0..<3 { writer.append(.prediction(model: "", version: "1")) }
+        let huge = String(repeating: "x", count: 1 << 20)
+        for _ in 0..<2 { writer.append(.prediction(model: "loss", version: "1", prediction: .text(huge))) }
+        writer.flush()
+        let dropped = writer.status.counts.dropped
+        let name = try #require(writer.status.writer)
+        #expect(dropped.buffer_full > 0 && dropped.disk_full > 0 && dropped.too_large == 2 && dropped.invalid == 3)
+
+        shipper.send(SIGCONT)
+        // The counts are in the lock file within a second, and in the host's report a second later.
+        #expect(
+            try await path.wait(seconds: 60) {
+                let load = try await path.run("nadi", "load")
+                return try load.status == 0 && told(name, path) == dropped
+            }, "\(path.log("nadi")) \(path.log("nadi-shipper"))")
+        #expect(try path.number("SELECT count(*) FROM nadi_store.writer WHERE end_seq IS NOT NULL") == 0)
+        #expect(try await path.run("nadi", "audit").log.contains("dropped:\(name)"))
+
+        #expect(writer.close())
+        #expect(try await path.wait(seconds: 60) { try path.spoolFiles().isEmpty }, "\(path.log("nadi-shipper"))")
+        shipper.send(SIGTERM)
+        #expect(try await shipper.end() == 0)
+        let load = try await path.run("nadi", "load")
+        #expect(load.status == 0, "\(load.log)")
+        #expect(try told(name, path) == dropped)
+        #expect(try path.number("SELECT count(*) FROM nadi_store.writer WHERE end_seq IS NOT NULL") == 1)
+        // Each event that was taken is counted, or is among the dropped.
+        #expect(try path.countedPredictions() == Int64(accepted - dropped.disk_full))
+        let audit = try await path.run("nadi", "audit")
+        #expect(audit.status == 0, "a loss that is counted is no finding: \(audit.log)")
+        #expect(audit.log.contains("dropped:\(name)"))
+    }
+
+    /// What the database says that a writer of this path's host dropped.
+    private func told(_ writer: String, _ path: WholePath) throws -> DropCounts {
+        func number(_ reason: String) throws -> Int {
+            Int(
+                try path.number(
+                    """
+                    SELECT w.dropped_\(reason) FROM nadi_store.writer w JOIN nadi_store.host h USING (host_id)
+                    WHERE w.writer = '\(writer)' AND h.host = '\(path.host)'
+                    """))
+        }
+        return DropCounts(
+            buffer_full: try number("buffer_full"), disk_full: try number("disk_full"),
+            io_error: try number("io_error"), too_large: try number("too_large"), invalid: try number("invalid"))
+    }
+
     /// The server commits and the connection breaks before it can say so.
     @Test(.timeLimit(.minutes(3))) func aCommitThatHappenedUnheardCountsOnce() async throws {
         let scratch = try ScratchFolder()

@@ -151,7 +151,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing_pool(tmp_path, spool, method):
     program = tmp_path / "pool.py"
     program.write_text(POOL)
@@ -312,3 +312,103 @@ def test_a_full_tmpfs_drops_counts_and_recovers(tmp_path):
         assert len(read.events()) + end["dropped"]["disk_full"] == counts["sent"]
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_a_writer_made_in_the_forkserver_is_shared(tmp_path, spool):
+    (tmp_path / "shared_writer.py").write_text(
+        "import os, nadi\nwriter = nadi.EventWriter(os.environ['SPOOL'], service='s')\n"
+    )
+    program = tmp_path / "main.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing
+            def work(number):
+                import shared_writer
+                shared_writer.writer.prediction("iris", "1", features={"number": number})
+            if __name__ == "__main__":
+                context = multiprocessing.get_context("forkserver")
+                context.set_forkserver_preload(["shared_writer"])
+                children = [context.Process(target=work, args=(number,)) for number in range(4)]
+                for child in children: child.start()
+                for child in children: child.join()
+                assert all(child.exitcode == 0 for child in children)
+            """
+        )
+    )
+    environment = {**ENVIRONMENT, "SPOOL": str(spool), "PYTHONPATH": f"{HERE.parent}:{tmp_path}"}
+    subprocess.run([sys.executable, program], env=environment, check=True, timeout=60)
+    deadline = time.monotonic() + 20
+    while list(spool.glob("*.lock")) and time.monotonic() < deadline:  # the forkserver ends after the program
+        time.sleep(0.05)
+    read = Spool(spool)
+    assert sorted(e["features"]["number"] for e in read.events()) == list(range(4))
+    assert not read.locks
+    for name in read.writers():
+        check_closed_writer(read.of(name))
+
+
+def test_a_pool_whose_worker_is_killed_keeps_what_was_flushed(tmp_path, spool):
+    program = tmp_path / "main.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import concurrent.futures, multiprocessing, os, signal, sys
+            import nadi
+            writer = nadi.EventWriter(sys.argv[1], service="s")
+            def work(number):
+                writer.prediction("iris", "1", features={"number": number})
+                assert writer.flush()
+                if number == 7:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return number
+            if __name__ == "__main__":
+                pool = concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("fork"))
+                futures = [pool.submit(work, number) for number in range(8)]
+                done = []
+                for future in futures:
+                    try:
+                        done.append(future.result())
+                    except concurrent.futures.process.BrokenProcessPool:
+                        pass
+                pool.shutdown()
+                print(*done, 7)
+            """
+        )
+    )
+    run = subprocess.run(
+        [sys.executable, program, spool], env=ENVIRONMENT, check=True, timeout=60, stdout=subprocess.PIPE, text=True
+    )
+    promised = {int(number) for number in run.stdout.split()}
+    read = Spool(spool)
+    found = [e["features"]["number"] for e in read.events()]
+    assert promised <= set(found) and len(found) == len(set(found))
+    # A broken pool ends its other workers by signal: they are left for the shipper, as is the killed one.
+    assert read.locks and all(lock_is_free(lock) for lock in read.locks)
+    for name in read.writers():
+        if not any(lock.name == f"{name}.lock" for lock in read.locks):
+            check_closed_writer(read.of(name))
+
+
+def test_a_service_that_closes_unknown_descriptors_loses_nothing(spool):
+    process = script(
+        """
+        import nadi, os, sys
+        writer = nadi.EventWriter(sys.argv[1], service="s", seal_seconds=3600)
+        ids = [writer.prediction("iris", "1") for _ in range(5)]
+        assert writer.flush()
+        os.closerange(3, 1024)
+        victims = [os.open(os.devnull, os.O_RDWR) for _ in range(20)]  # the numbers are the service's own now
+        ids += [writer.prediction("iris", "1") for _ in range(5)]
+        assert writer.flush(), writer.counts
+        writer.close()
+        for victim in victims: os.fstat(victim)  # none was closed under it
+        print("\\n".join(ids))
+        """,
+        spool,
+    )
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    read = Spool(spool)
+    assert sorted(e["id"] for e in read.events()) == sorted(out.split())
+    assert len(read.writers()) == 2 and len(read.locks) == 1 and lock_is_free(read.locks[0])
