@@ -156,7 +156,6 @@ configuration.buffer_bytes = options.integer("buffer", configuration.buffer_byte
 configuration.host = options.values["host"] ?? configuration.host
 configuration.replay = options.integer("replay", 0) == 1
 configuration.pressure = options.integer("block", 0) == 1 ? .block : .drop
-configuration.host = options.values["host"]
 
 do {
     let log = try EventWriter(configuration)
