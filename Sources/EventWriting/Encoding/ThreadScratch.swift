@@ -13,22 +13,26 @@ final class ThreadScratch {
     private(set) var writer = 0
     /// For each writer that this thread logs to: what it had lost when this thread began, or last flushed.
     private var losses: [(writer: Int, lost: Int)] = []
-    /// More writers than this a thread hardly logs to; of forgotten ones the loss of an hour ago counts as a new one.
+    /// More writers than this a thread hardly logs to; for those that come later any loss counts as a new one.
     private static let writersKept = 16
+    private var hasForgotten = false
 
     /// Remembers what a writer has lost, from before this thread's first event; once each.
     func begin(_ number: Int, lost: () -> Int) {
         writer = number
         if losses.contains(where: { $0.writer == number }) { return }
-        if losses.count == Self.writersKept { losses.removeFirst() }
-        losses.append((number, lost()))
+        if losses.count == Self.writersKept {
+            losses.removeFirst()
+            hasForgotten = true
+        }
+        losses.append((number, hasForgotten ? 0 : lost()))
     }
 
     /// Whether a writer has lost nothing since this was last asked, or since this thread began to log to it.
     func hasLostNothing(_ number: Int, lost: Int) -> Bool {
         guard let place = losses.firstIndex(where: { $0.writer == number }) else {
             begin(number) { lost }
-            return true
+            return !hasForgotten || lost == 0
         }
         defer { losses[place].lost = lost }
         return losses[place].lost == lost
