@@ -291,7 +291,12 @@ def test_a_file_size_limit_drops_and_counts(spool):
     assert not segment.sealed and len(read.locks) == 1  # left for the shipper: its end could not be written
     lines = len(segment.raw) + (1 if segment.torn else 0)
     assert lock_record(read.locks[0])["written"] == lines == last["written"]
-    assert len(read.events()) + last["dropped"]["disk_full"] == counts["sent"]
+    try:  # the line that was cut may lack no more than its newline: it is in the file then, not among the dropped
+        json.loads(segment.bytes[segment.bytes.rindex(b"\n") + 1 :])
+        cut = 1
+    except ValueError:
+        cut = 0
+    assert len(read.events()) + cut + last["dropped"]["disk_full"] == counts["sent"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
