@@ -22,7 +22,10 @@ extension AuditContext {
         let rows = try connection.query(
             """
             SELECT writer, host, appended, written, dropped, adopted, end_seq, reported_at, host_reported_at,
-                   reported_segments, lines, last_seq, gaps, newest_at, host_state
+                   reported_segments, lines, last_seq, gaps, newest_at, host_state,
+                   concat_ws(', ', nullif(dropped_buffer_full, 0) || ' buffer_full',
+                             nullif(dropped_disk_full, 0) || ' disk_full', nullif(dropped_io_error, 0) || ' io_error',
+                             nullif(dropped_too_large, 0) || ' too_large', nullif(dropped_invalid, 0) || ' invalid')
             FROM nadi_store.writer_account
             WHERE format = 'native' AND ($1::text IS NULL OR host = $1)
               AND coalesce(greatest(newest_at, reported_at) >= \(sqlFrom), true) ORDER BY writer
@@ -50,8 +53,9 @@ extension AuditContext {
         }
         if writer.dropped > 0 {
             note(
-                "dropped:\(writer.name)", "writer \(writer.name) dropped \(writer.dropped) events", lines: writer.dropped,
-                host: writer.host, &report)
+                "dropped:\(writer.name)",
+                "writer \(writer.name) of host \(writer.host) dropped \(writer.dropped) events: \(writer.dropReasons)",
+                lines: writer.dropped, host: writer.host, &report)
         }
         var missing = writer.gaps
         if let end = writer.endSeq, end > writer.lastSeq {
@@ -135,6 +139,8 @@ private struct AuditWriter {
     let appended: Int64
     let written: Int64
     let dropped: Int64
+    /// How many for each reason, in words.
+    let dropReasons: String
     let adopted: Bool
     let endSeq: Int64?
     let reported_ms: Int64?
@@ -167,5 +173,6 @@ private struct AuditWriter {
         }
         newest_ms = row.optionalTime(13)
         hostEnded = row.optionalText(14) == "ended"
+        dropReasons = row.text(15)
     }
 }
