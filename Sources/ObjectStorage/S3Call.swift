@@ -22,10 +22,11 @@ extension S3Store {
             self.key = key
         }
 
-        /// The same with another claim about the body.
-        func claiming(sha256: [UInt8]) -> Call {
+        /// The same with another claim about the body, or none.
+        func claiming(sha256: [UInt8]?) -> Call {
             var other = self
             other.headers.removeAll { $0.name == "x-amz-checksum-sha256" }
+            guard let sha256 else { return other }
             other.headers.append(("x-amz-checksum-sha256", base64(sha256)))
             return other
         }
@@ -37,6 +38,13 @@ extension S3Store {
     }
 }
 
+extension S3Store {
+    /// What a transfer that brought no answer means, by libcurl's code.
+    package static func kind(ofTransferError code: UInt32) -> StorageError.Kind {
+        S3ErrorTable.curl[code] ?? .unknown
+    }
+}
+
 extension StorageError {
     /// A transfer that brought no answer.
     init(_ failure: TransportFailure, call: S3Store.Call, endpoint: S3Endpoint, responseLimit: Int) {
@@ -45,7 +53,7 @@ extension StorageError {
                 .tooLarge, operation: call.description, message: "the answer is over \(responseLimit) bytes")
             return
         }
-        let kind = S3ErrorTable.curl[failure.code] ?? .unknown
+        let kind = S3Store.kind(ofTransferError: failure.code)
         self.init(
             kind, operation: call.description, code: "curl \(failure.code)",
             message: "\(endpoint.scheme)://\(endpoint.host): \(failure.message)")

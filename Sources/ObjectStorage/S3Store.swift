@@ -12,6 +12,8 @@ package final class S3Store: ObjectStore {
         var clockOffset_s: Int64 = 0
         /// Whether a PUT with a wrong SHA-256 was refused; nil while that was not tried.
         var checksSHA256: Bool?
+        /// Whether PUTs must do without `x-amz-checksum-sha256`.
+        var refusesChecksums = false
         /// How far the store's clock was ahead of ours at its last answer, seconds.
         var clockDifference_s: Int64?
         var signingKey: (secret: String, day: String, key: [UInt8])?
@@ -72,12 +74,13 @@ package final class S3Store: ObjectStore {
         call.headers = [("content-type", options.contentType), ("x-amz-checksum-sha256", base64(sha256))]
         call.headers += encryption.headers
         if options.isTrial, checksSHA256 == nil { try await tryChecksum(call) }
+        if learnt.withLock({ $0.refusesChecksums }) { call = call.claiming(sha256: nil) }
         if options.ifAbsent { call.headers.append(("if-none-match", "*")) }
         // The one checksum that stores of every age check.
         if checksSHA256 == false { call.headers.append(("content-md5", base64(MD5.hash(body)))) }
         let response: HTTPResponse
         do {
-            response = try await perform(call)
+            response = try await performPut(call)
         } catch let error as StorageError where options.ifAbsent && error.kind == .preconditionFailed {
             return PutReceipt(etag: nil, alreadyExisted: true)
         }
@@ -120,8 +123,33 @@ package final class S3Store: ObjectStore {
     }
 
     /// Sends a PUT with the checksum of other bytes.
+    ///
+    /// - Throws: only where there is no answer at all; whatever else the server has against it is no reason not to go on.
     private func tryChecksum(_ call: Call) async throws {
-        checksSHA256 = try await !isAccepted(call.claiming(sha256: SHA256.hash([])))
+        do {
+            checksSHA256 = try await !isAccepted(call.claiming(sha256: SHA256.hash([])))
+        } catch let error as StorageError where error.status != 0 {
+            return
+        }
+    }
+
+    /// A PUT, and once more without the checksum where the server says that it does not know such a thing.
+    private func performPut(_ call: Call) async throws -> HTTPResponse {
+        do {
+            return try await perform(call)
+        } catch let error as StorageError
+            where error.code == "NotImplemented" && !learnt.withLock({ $0.refusesChecksums })
+        {
+            var plain = call.claiming(sha256: nil)
+            plain.headers.removeAll { $0.name == "content-md5" }
+            plain.headers.append(("content-md5", base64(MD5.hash(call.body))))
+            let response = try await perform(plain)
+            learnt.withLock { learnt in
+                learnt.refusesChecksums = true
+                learnt.checksSHA256 = false
+            }
+            return response
+        }
     }
 
     /// Whether a PUT that is wrong somewhere is accepted all the same.

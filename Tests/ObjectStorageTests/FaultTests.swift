@@ -280,6 +280,30 @@ import Testing
         #expect(server.requests.count == 4 && server.requests[3].headers["content-md5"] == base64(MD5.hash([2])))
     }
 
+    @Test func aStoreThatKnowsNoChecksums() async throws {
+        let server = try ScriptedServer([
+            .route { request in
+                request.headers["x-amz-checksum-sha256"] == nil
+                    ? .answer(200, ["etag": "\"1\""]) : .answer(501, [:], Self.errorBody("NotImplemented"))
+            }
+        ])
+        let store = try Self.store(server.endpoint)
+        #expect(try await store.put("k", [1], PutOptions(ifAbsent: true)).etag == "1")
+        #expect(server.requests.count == 2)
+        #expect(server.requests[1].headers["content-md5"] == base64(MD5.hash([1])))
+        #expect(server.requests[1].headers["if-none-match"] == "*")
+        // It is known from then on.
+        _ = try await store.put("k", [2], PutOptions(isTrial: true))
+        #expect(server.requests.count == 3 && server.requests[2].headers["content-md5"] == base64(MD5.hash([2])))
+    }
+
+    @Test func aTrialThatTellsNothingDoesNotHoldUpThePut() async throws {
+        let server = try ScriptedServer([.answer(500), .answer(200, ["etag": "\"1\""])])
+        let store = try Self.store(server.endpoint)
+        #expect(try await store.put("k", [1], PutOptions(isTrial: true)).etag == "1")
+        #expect(store.checksSHA256 == nil && server.requests.count == 2)
+    }
+
     @Test func oldStoresAnswerAConditionWith304() async throws {
         let server = try ScriptedServer([.answer(304), .answer(409, [:], Self.errorBody("ConditionalRequestConflict"))])
         let store = try Self.store(server.endpoint)

@@ -25,6 +25,10 @@ final class ScriptedServer: Sendable {
         case delayed(Double, Int)
         /// Nothing until the client goes.
         case silence
+        /// The head of an answer of so many bytes, then one byte now and then, until the client goes.
+        case drip(Int)
+        /// What a function says of the request.
+        case route(@Sendable (Request) -> Step)
     }
 
     private struct State {
@@ -80,7 +84,7 @@ final class ScriptedServer: Sendable {
         return port
     }
 
-    private static func listen() throws -> (Int32, UInt16) {
+    static func listen() throws -> (Int32, UInt16) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | 0o2_000_000, 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -96,6 +100,23 @@ final class ScriptedServer: Sendable {
         return (descriptor, UInt16(bigEndian: address.sin_port))
     }
 
+    /// A connection to a port of the loopback; negative if there is none.
+    static func connect(to port: UInt16) -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | 0o2_000_000, 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_port = port.bigEndian
+        let code = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        if code == 0 { return descriptor }
+        close(descriptor)
+        return -1
+    }
+
     private func serve(_ socket: Int32, _ number: Int) {
         var buffer: [UInt8] = []
         while var request = read(socket, &buffer) {
@@ -104,7 +125,16 @@ final class ScriptedServer: Sendable {
                 state.requests.append(request)
                 return state.script.count > 1 ? state.script.removeFirst() : state.script[0]
             }
-            switch step {
+            var chosen = step
+            while case .route(let route) = chosen { chosen = route(request) }
+            switch chosen {
+            case .route: return
+            case .drip(let length):
+                write(socket, Array("HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: \(length)\r\n\r\n".utf8))
+                for _ in 0..<length {
+                    guard write(socket, [120]) else { return }
+                    usleep(200_000)
+                }
             case .answer(let status, let headers, let body):
                 send(socket, status, headers, request.method == "HEAD" ? "" : body)
             case .answerAndClose(let status, let headers, let body):
@@ -132,15 +162,18 @@ final class ScriptedServer: Sendable {
         write(socket, Array((text + "\r\n" + body).utf8))
     }
 
-    private func write(_ socket: Int32, _ bytes: [UInt8]) {
+    /// False once the client has gone.
+    @discardableResult
+    private func write(_ socket: Int32, _ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
                 Glibc.send(socket, $0.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
             }
-            if count <= 0 { return }
+            if count <= 0 { return false }
             sent += count
         }
+        return true
     }
 
     private func read(_ socket: Int32, _ buffer: inout [UInt8]) -> Request? {

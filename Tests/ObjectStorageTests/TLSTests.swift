@@ -69,6 +69,18 @@ final class TLSServer {
         #expect(try await Self.kind(server.endpoint) { $0.caFile = "/none/such.pem" } == .tls)
         #expect(try await Self.kind(server.endpoint) { $0.caFile = server.authority } == .invalidResponse)
         #expect(try await Self.kind(server.endpoint) { $0.verifyTLS = false } == .invalidResponse)
+        // The authority as programs are given it.
+        for (variables, file) in [(["AWS_CA_BUNDLE": server.authority], nil), ([:], server.authority)] as [(
+            [String: String], String?
+        )] {
+            var http = HTTPSettings()
+            http.caFile = file
+            let store = try StoreConfiguration(url: "s3://b", endpoint: server.endpoint, http: http).makeStore(
+                environment: Environment(
+                    ["AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"].merging(variables) { $1 }))
+            let error = await storageError { _ = try await store.list(prefix: "", startAfter: nil, limit: 1) }
+            #expect(error?.kind == .invalidResponse)
+        }
         let otherName = server.endpoint.replacing("127.0.0.1", with: "localhost")
         #expect(try await Self.kind(otherName) { $0.caFile = server.authority } == .tls)
     }

@@ -32,7 +32,7 @@ enum CredentialService {
             return try await transport.send(request)
         } catch let failure as TransportFailure {
             throw StorageError(
-                S3ErrorTable.curl[failure.code] ?? .unknown, operation: operation, code: "curl \(failure.code)",
+                S3Store.kind(ofTransferError: failure.code), operation: operation, code: "curl \(failure.code)",
                 message: "\(url): \(failure.message)")
         } catch {
             throw StorageError(.unreachable, operation: operation, message: "the request was cancelled")

@@ -65,7 +65,12 @@ package struct SharedFiles: Hashable, Sendable {
 
     /// What tells one state of the files from another.
     func fingerprint() -> [DirectoryEntry?] {
-        [credentialsPath, configPath].map { path in path.flatMap { try? DurableFile.entry($0) } }
+        [credentialsPath, configPath].map { path in
+            // Secrets of Kubernetes are links to links, of which only the middle one changes.
+            guard let path, let real = realpath(path, nil) else { return nil }
+            defer { free(real) }
+            return try? DurableFile.entry(String(cString: real))
+        }
     }
 }
 
