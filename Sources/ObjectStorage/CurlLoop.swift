@@ -148,7 +148,7 @@ final class CurlLoop: @unchecked Sendable {
             let code = message.pointee.data.result
             guard let transfer = active[easy] else { continue }
             release(easy)
-            finish(transfer, code == CURLE_OK ? .success(transfer.response) : .failure(transfer.failure(code)))
+            finish(transfer, transfer.result(code))
         }
     }
 

@@ -9,6 +9,8 @@ final class CurlTransfer: @unchecked Sendable {
     var continuation: CheckedContinuation<HTTPResponse, any Error>?
     var isCancelled = false
     private(set) var isTooLarge = false
+    /// Whether the answer's head came to its end: libcurl takes one that was cut within its headers for whole.
+    private(set) var isHeadComplete = false
 
     private var sent = 0
     private var status = 0
@@ -30,6 +32,17 @@ final class CurlTransfer: @unchecked Sendable {
     }
 
     var response: HTTPResponse { HTTPResponse(status: status, headers: headers, body: body) }
+
+    /// The answer, or why there is none.
+    func result(_ code: CURLcode) -> Result<HTTPResponse, any Error> {
+        guard code == CURLE_OK else { return .failure(failure(code)) }
+        guard isHeadComplete else {
+            return .failure(
+                TransportFailure(
+                    code: CURLE_PARTIAL_FILE.rawValue, message: "the connection was closed within the answer's headers"))
+        }
+        return .success(response)
+    }
 
     func failure(_ code: CURLcode) -> TransportFailure {
         let words = String(cString: curl_easy_strerror(code))
@@ -118,6 +131,9 @@ final class CurlTransfer: @unchecked Sendable {
             status = words.count > 1 ? Int(words[1]) ?? 0 : 0
             headers = []
             body = []
+            isHeadComplete = false
+        } else if line.isEmpty {
+            isHeadComplete = true
         } else if let colon = line.firstIndex(of: ":") {
             headers.append((trim(line[..<colon]).lowercased(), trim(line[line.index(after: colon)...])))
             if headers[headers.count - 1].name == "content-length", request.method != .head,

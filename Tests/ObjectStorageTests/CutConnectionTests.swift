@@ -123,7 +123,7 @@ struct CutConnectionTests {
         try await direct.delete(key)
     }
 
-    @Test(arguments: [1, 100]) func whileTheAnswerToAPutComes(bytes: Int) async throws {
+    @Test(arguments: [1, 16, 20, 60, 100, 150]) func whileTheAnswerToAPutComes(bytes: Int) async throws {
         let (proxy, store, direct) = try Self.make()
         let key = TestServers.randomName("cut")
         proxy.cutNext(.toClient, after: bytes)
@@ -135,7 +135,7 @@ struct CutConnectionTests {
         try await direct.delete(key)
     }
 
-    @Test(arguments: [1, 200, 700, 100_000, 2_999_999]) func whileAnObjectIsRead(bytes: Int) async throws {
+    @Test(arguments: [1, 20, 60, 100, 200, 700, 100_000, 2_999_999]) func whileAnObjectIsRead(bytes: Int) async throws {
         let (proxy, store, direct) = try Self.make()
         let key = TestServers.randomName("cut")
         var generator = SeededGenerator(seed: UInt64(bytes))
@@ -148,7 +148,7 @@ struct CutConnectionTests {
         try await direct.delete(key)
     }
 
-    @Test(arguments: [50, 400, 3000]) func whileAListingIsRead(bytes: Int) async throws {
+    @Test(arguments: [20, 50, 100, 400, 3000]) func whileAListingIsRead(bytes: Int) async throws {
         let (proxy, store, direct) = try Self.make()
         let prefix = TestServers.randomName("cut") + "/"
         for number in 0..<20 { _ = try await direct.put("\(prefix)\(number)", [1], PutOptions()) }

@@ -146,6 +146,8 @@ import Testing
             }
         ])
         let store = try FaultTests.store(server.endpoint, credentials: provider)
+        _ = try await provider.credentials()
+        source.now += 10
         let body = [UInt8](repeating: 3, count: 100_000)
         #expect(try await store.put("k", body, PutOptions()).etag == "1")
         #expect(server.requests.count == 2 && server.requests[1].body == body)

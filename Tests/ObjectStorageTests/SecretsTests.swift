@@ -81,8 +81,8 @@ import Testing
             spool: \(folder["spool"])
             state: \(folder["state"])
             store: {url: "s3://bucket/p", endpoint: "\(server.endpoint)"}
-            report_every: 100ms
-            stop_within: 1s
+            report_every: 500ms
+            stop_within: 2s
             streams: []
             admin: off
             log_level: trace

@@ -109,6 +109,7 @@ enum CredentialService {
 
 /// Text of others as one line for messages: control characters become spaces, at most 300 characters.
 func plain(_ text: String) -> String {
-    let scalars = text.unicodeScalars.prefix(300).map { $0.properties.generalCategory == .control ? " " : $0 }
+    let breaks: Set<Unicode.GeneralCategory> = [.control, .lineSeparator, .paragraphSeparator]
+    let scalars = text.unicodeScalars.prefix(300).map { breaks.contains($0.properties.generalCategory) ? " " : $0 }
     return String(String.UnicodeScalarView(scalars)) + (text.unicodeScalars.count > 300 ? "..." : "")
 }
