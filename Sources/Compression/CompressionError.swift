@@ -13,6 +13,8 @@ package struct CompressionError: Error, Hashable, Sendable, CustomStringConverti
         package static let trailingBytes = Code(rawValue: "trailing_bytes")
         /// The content would be larger than the caller allows, or needs more memory.
         package static let tooLarge = Code(rawValue: "too_large")
+        /// The bytes need something that we do not have, such as a dictionary.
+        package static let unsupported = Code(rawValue: "unsupported")
         /// The encoder was given other bytes than announced, or cannot work.
         package static let encoder = Code(rawValue: "encoder")
     }
@@ -35,7 +37,8 @@ package struct CompressionError: Error, Hashable, Sendable, CustomStringConverti
     package var remedy: String {
         switch code {
         case .corrupt, .truncated, .trailingBytes: "fetch or ship the file again; if it stays so, its source is damaged"
-        case .tooLarge: "raise the limit if the content is expected to be this large"
+        case .tooLarge: "compress it anew with zstd's or gzip's defaults, in smaller files if it is large"
+        case .unsupported: "compress it anew with zstd's defaults"
         default: "this is a mistake in the program: please report it"
         }
     }

@@ -22,8 +22,9 @@ package final class Decoder {
 
     /// Starts before the first byte.
     ///
-    /// - Parameter windowLogMax: zstd frames whose window is larger than 2 to this power are refused, 10 to 31.
-    package init(windowLogMax: Int = 27) {
+    /// - Parameter windowLogMax: zstd frames whose window is larger than 2 to this power are refused, 10 to 31; 8 MiB is
+    ///   what every decoder should take (RFC 8878), and what `zstd` makes without `--long` or `--ultra`.
+    package init(windowLogMax: Int = 23) {
         self.windowLogMax = windowLogMax
     }
 

@@ -4,9 +4,11 @@ internal import CZstd
 final class ZstdStage: DecodingStage {
     private let context: OpaquePointer
     private let output: UnsafeMutableRawBufferPointer
+    private let windowLogMax: Int
     private var isBetweenFrames = true
 
     init(windowLogMax: Int) throws(CompressionError) {
+        self.windowLogMax = windowLogMax
         guard let context = ZSTD_createDCtx() else {
             throw CompressionError(.tooLarge, format: "zstd", reason: "out of memory for a decompression context")
         }
@@ -45,8 +47,15 @@ final class ZstdStage: DecodingStage {
     private func error(_ code: Int) -> CompressionError {
         let reason = String(cString: ZSTD_getErrorName(code))
         switch ZSTD_getErrorCode(code) {
-        case ZSTD_error_frameParameter_windowTooLarge, ZSTD_error_memory_allocation:
+        case ZSTD_error_frameParameter_windowTooLarge:
+            return CompressionError(
+                .tooLarge, format: "zstd",
+                reason: "a frame needs a window of over \((1 << windowLogMax) / 1024) KiB, as --long or --ultra make")
+        case ZSTD_error_memory_allocation:
             return CompressionError(.tooLarge, format: "zstd", reason: reason)
+        case ZSTD_error_dictionary_wrong, ZSTD_error_dictionary_corrupted:
+            return CompressionError(
+                .unsupported, format: "zstd", reason: "a frame was compressed with a dictionary, which we do not have")
         case ZSTD_error_prefix_unknown:
             return CompressionError(.trailingBytes, format: "zstd", reason: "bytes after a frame start no other")
         default:

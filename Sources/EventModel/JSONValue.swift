@@ -29,6 +29,21 @@ package indirect enum JSONValue: Sendable, Equatable {
         var reader = JSONReader(bytes: Array(bytes))
         return reader.value(depth: 0)
     }
+
+    /// Reads an object of which one field is a long list: each element goes to `element` and is then forgotten, so that
+    /// memory is that of the rest.
+    ///
+    /// - Parameters:
+    ///   - list: the field's name; in the result it is an empty array.
+    ///   - element: takes an element; false stops.
+    /// - Returns: the object; nil where the bytes are not JSON, not an object, hold the list twice or as no array, or
+    ///   where `element` stopped.
+    package static func parse(
+        prefixOf bytes: [UInt8], list: String, _ element: (JSONValue) -> Bool
+    ) -> JSONValue? {
+        var reader = JSONReader(bytes: bytes)
+        return reader.object(list: list, element)
+    }
 }
 
 private struct JSONReader {
@@ -74,6 +89,35 @@ private struct JSONReader {
             fields[name] = value
             if take("}") { return .object(fields) }
             guard take(",") else { return nil }
+        }
+    }
+
+    mutating func object(list: String, _ element: (JSONValue) -> Bool) -> JSONValue? {
+        guard take("{") else { return nil }
+        var fields: [String: JSONValue] = [:]
+        if take("}") { return .object(fields) }
+        while true {
+            skipSpace()
+            guard byte == UInt8(ascii: "\""), let name = string(), take(":") else { return nil }
+            if name == list {
+                guard fields[name] == nil, elements(element) else { return nil }
+                fields[name] = .array([])
+            } else {
+                guard let value = value(depth: 1) else { return nil }
+                fields[name] = value
+            }
+            if take("}") { return .object(fields) }
+            guard take(",") else { return nil }
+        }
+    }
+
+    private mutating func elements(_ element: (JSONValue) -> Bool) -> Bool {
+        guard take("[") else { return false }
+        if take("]") { return true }
+        while true {
+            guard let value = value(depth: 2), element(value) else { return false }
+            if take("]") { return true }
+            guard take(",") else { return false }
         }
     }
 

@@ -95,7 +95,16 @@ package struct Manifest: Equatable, Sendable {
     /// - Parameter json: the bytes of one JSON object.
     /// - Throws: ``ObjectFormatError`` when it is not a manifest, or one of a newer version.
     package init(decoding json: [UInt8]) throws(ObjectFormatError) {
-        guard let value = JSONValue.parse(prefixOf: json), let version = value["version"]?.integer else {
+        // A later version may have other entries: what is wrong with them is told only after the version.
+        var segments: [Segment] = []
+        var number = 0
+        var faulty: Int?
+        let value = JSONValue.parse(prefixOf: json, list: "segments") { entry in
+            if let segment = Segment(entry) { segments.append(segment) } else if faulty == nil { faulty = number }
+            number += 1
+            return true
+        }
+        guard let value, let version = value["version"]?.integer else {
             throw ObjectFormatError(.invalidManifest, "the object's manifest is not a JSON object with a version")
         }
         guard version == Manifest.currentVersion else {
@@ -104,20 +113,25 @@ package struct Manifest: Equatable, Sendable {
                 "the object's manifest has version \(version), this program reads \(Manifest.currentVersion): "
                     + "update this program")
         }
-        guard let host = value["host"]?.string, case .array(let entries) = value["segments"] else {
+        guard let host = value["host"]?.string, Manifest.isName(host), case .array = value["segments"] else {
             throw ObjectFormatError(.invalidManifest, "the object's manifest lacks its host or its segments")
         }
-        var segments: [Segment] = []
-        segments.reserveCapacity(entries.count)
-        for (index, entry) in entries.enumerated() {
-            guard let segment = Segment(entry) else {
-                throw ObjectFormatError(
-                    .invalidManifest,
-                    "entry \(index) of the object's manifest lacks a field or holds an impossible value")
-            }
-            segments.append(segment)
+        if let faulty {
+            throw ObjectFormatError(
+                .invalidManifest,
+                "entry \(faulty) of the object's manifest lacks a field or holds an impossible value")
+        }
+        if segments.isEmpty {
+            throw ObjectFormatError(.invalidManifest, "the object's manifest names no segment")
         }
         self.init(host: host, segments: segments)
+    }
+
+    /// Whether a text can be the name of a host, a writer or a mapping: 1 to 256 bytes, none of them a control character.
+    ///
+    /// What is longer has no place in an index of the ledger.
+    fileprivate static func isName(_ text: String) -> Bool {
+        (1...256).contains(text.utf8.count) && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 }
 
@@ -140,21 +154,34 @@ extension Manifest.Segment {
         return json.closed
     }
 
+    /// The greatest number that an entry may hold, far above any real one: sums of them never overflow.
+    private static let largestNumber = 1 << 48
+    /// The greatest number of a segment: a writer that seals one each second needs thirty years for it.
+    private static let largestSeq = 1_000_000_000
+
     /// Reads one entry; nil where a field is missing or holds what no segment can have.
     fileprivate init?(_ value: JSONValue) {
-        guard let writer = value["writer"]?.string, !writer.isEmpty, let seq = value["seq"]?.count,
-            let sealed_ms = value["sealed_ms"]?.integer, sealed_ms >= 0, let lines = value["lines"]?.count,
-            let rawBytes = value["raw_bytes"]?.count, rawBytes >= lines - 1,
+        guard let writer = value["writer"]?.string, Manifest.isName(writer), let seq = value["seq"]?.count,
+            seq <= Self.largestSeq, let sealed_ms = value["sealed_ms"]?.integer,
+            (0...Timestamp.range.upperBound).contains(sealed_ms), let lines = value["lines"]?.count,
+            let rawBytes = value["raw_bytes"]?.count, rawBytes <= Self.largestNumber, lines <= rawBytes,
             let rawSHA256 = value["raw_sha256"]?.string, rawSHA256.utf8.count == 64,
             rawSHA256.utf8.allSatisfy(\.isLowerCaseHex), let offset = value["offset"]?.count,
             let compressedBytes = value["compressed_bytes"]?.count, compressedBytes > 0,
-            let format = value["format"]?.string, !format.isEmpty, let file = value["file"]?.string
+            let format = value["format"]?.string, Manifest.isName(format), let file = value["file"]?.string,
+            file.utf8.count <= 4096, let end = value["end"]?.bool, let adopted = value["adopted"]?.bool,
+            let replay = value["replay"]?.bool
         else { return nil }
+        // The name of a writer's own file says some of it again.
+        if format == Manifest.nativeFormat, let name = SegmentName(file), !name.isOpen,
+            name.seq != seq || name.sealed_ms != sealed_ms || name.isEnd != end
+        {
+            return nil
+        }
         self.init(
             writer: writer, seq: seq, sealed_ms: sealed_ms, lines: lines, rawBytes: rawBytes, rawSHA256: rawSHA256,
             offset: offset, compressedBytes: compressedBytes, format: format, file: file,
-            end: value["end"]?.bool ?? false, adopted: value["adopted"]?.bool ?? false,
-            replay: value["replay"]?.bool ?? false)
+            end: end, adopted: adopted, replay: replay)
     }
 }
 

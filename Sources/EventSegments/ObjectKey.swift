@@ -49,7 +49,7 @@ package struct ObjectKey: Hashable, Sendable {
         guard parts.count >= 5, let name = parts.last, name.hasSuffix(ObjectKey.suffix) else { return nil }
         let fields = name.dropLast(ObjectKey.suffix.count).split(separator: "-", omittingEmptySubsequences: false)
         guard fields.count == 4,
-            let sealed_ms = ObjectKey.number(fields[0]).map(Int64.init),
+            let sealed_ms = ObjectKey.number(fields[0]).map(Int64.init), sealed_ms <= Timestamp.range.upperBound,
             let segments = ObjectKey.number(fields[1]),
             let lines = ObjectKey.number(fields[2]),
             fields[3].utf8.count == 16, fields[3].utf8.allSatisfy(\.isLowerCaseHex)

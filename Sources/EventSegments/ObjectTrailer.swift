@@ -18,8 +18,9 @@ package enum ObjectTrailer {
     package static let magic = Array("NADIMAN1".utf8)
     /// How many bytes at an object's end tell the trailer's size.
     package static let footerBytes = 12
-    /// A manifest larger than this is refused, in bytes; one of 10,000 segments has 4 MB.
-    package static let largestManifest = 64 << 20
+    /// A manifest larger than this is refused, in bytes; one of 1,000 segments, which is the most that a shipper bundles,
+    /// has 0.4 MB.
+    package static let largestManifest = 16 << 20
 
     /// Appends a manifest's frame to an object's body.
     package static func append(_ manifest: Manifest, to object: inout [UInt8]) {

@@ -12,6 +12,9 @@ package struct LoadReport: Sendable {
     package var failed: [(key: String, reason: String)] = []
     /// Reports of hosts that could not be read.
     package var unreadableReports: [(key: String, reason: String)] = []
+    /// Keys below `events/` that no shipper makes, where everything was listed: how many, and the first ones.
+    package var strangers = 0
+    package var strangerKeys: [String] = []
     package var batches = 0
     /// Names that a cap refused, by kind.
     package var refused: [String: Int] = [:]
@@ -19,6 +22,11 @@ package struct LoadReport: Sendable {
     package var seconds = 0.0
 
     package init() {}
+
+    mutating func add(stranger key: String) {
+        strangers += 1
+        if strangerKeys.count < 10 { strangerKeys.append(key) }
+    }
 
     mutating func add(_ counts: BatchCommit.Counts) {
         batches += 1

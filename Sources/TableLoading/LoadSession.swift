@@ -12,13 +12,15 @@ struct LoadSession {
     var report = LoadReport()
     private var batch = LoadBatch()
     private var deferred: [ObjectClaims.Claim] = []
+    private var refusals = 0
 
     init(_ loader: Loader) {
         self.loader = loader
         leases = ObjectLeases(loader.claims)
         work = ObjectWork(
             store: loader.store, side: loader.side, prefix: loader.settings.prefix, formats: loader.formats,
-            places: SegmentPlaces(), aggregate: loader.aggregate)
+            places: SegmentPlaces(), configuration: Aggregation.configuration(loader.settings),
+            pool: loader.aggregators)
     }
 
     /// Downloads, parses and adds objects; commits whenever a batch is full.
@@ -60,8 +62,9 @@ struct LoadSession {
 
     private mutating func take(_ part: ObjectPart) async throws {
         switch part {
-        case .parsed(let object, let aggregates, let left):
-            batch.add(object, aggregates, left: left)
+        case .parsed(let object, let aggregates, let left, let overflow):
+            if overflow != nil { try await commit() }
+            batch.add(object, aggregates, left: left, overflow: overflow)
             let soFar = report.objects + batch.objects.count
             loader.progress("\(soFar) objects, \(report.lines + batch.aggregates.lines) lines")
             if batch.isFull(loader.settings.batch) { try await commit() }
@@ -75,6 +78,17 @@ struct LoadSession {
             report.pending.append((claim.key, mapping))
             try await loader.claims.setAside(claim, pendingMapping: mapping, lines: lines)
             await leases.drop([claim.objectID])
+        case .refused(let claim, let reason):
+            // Rights that all objects need are soon given back, and these objects tried again within minutes.
+            report.failed.append((claim.key, reason))
+            try await loader.claims.setAside(claim, poisoned: reason, longest_s: 900)
+            await leases.drop([claim.objectID])
+            refusals += 1
+            if refusals >= 100, report.objects == 0, batch.objects.isEmpty {
+                throw LoadError(
+                    .poisoned, "the store gives none of \(refusals) objects: \(reason)",
+                    remedy: "Mend the loader's rights on the bucket, its prefix and its keys")
+            }
         case .failed(let claim, let error):
             report.failed.append((claim.key, "\(error)"))
             try? await loader.claims.release([claim.objectID])
@@ -154,11 +168,15 @@ struct LoadSession {
                 }
                 isUnknown = false
                 let (counts, refused) = try await loader.database.run { connection in
-                    let admitted = try Admission(settings.caps).admit(batch.aggregates, connection)
+                    let admission = Admission(settings.caps)
+                    let admitted = try admission.admit(batch.aggregates, connection)
+                    let overflow = try batch.overflow?.admit(by: admission, connection)
                     let commit = BatchCommit(
-                        batch: batch, admitted: admitted, owner: settings.owner, retention: retention,
-                        now_ms: try LoadClock.now_ms(connection))
-                    return (try commit.run(connection), admitted.refused)
+                        batch: batch, admitted: admitted, overflow: overflow, owner: settings.owner,
+                        retention: retention, now_ms: try LoadClock.now_ms(connection))
+                    return (
+                        try commit.run(connection), admitted.refused.merging(overflow?.refused ?? [:], uniquingKeysWith: +)
+                    )
                 }
                 for (kind, count) in refused { report.refused[kind, default: 0] += count }
                 return counts

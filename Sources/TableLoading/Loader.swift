@@ -19,6 +19,7 @@ package struct Loader: Sendable {
     let formats: Set<String>
     /// SHA-256 of each of these mappings, in hexadecimal.
     let mappingHashes: [String: String]
+    let aggregators: AggregatorPool
     let aggregate: AggregateObject
     let makeJoiner: MakeJoiner
     let progress: @Sendable (String) -> Void
@@ -36,7 +37,8 @@ package struct Loader: Sendable {
         self.settings = settings
         formats = Set(mappings.map(\.name))
         mappingHashes = Dictionary(mappings.map { ($0.name, hex($0.sha256)) }, uniquingKeysWith: { first, _ in first })
-        aggregate = Aggregation.make(settings: settings, mappings: mappings)
+        aggregators = AggregatorPool(settings, mappings)
+        aggregate = Aggregation.make(settings: settings, pool: aggregators)
         makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
         self.progress = progress
     }
@@ -66,7 +68,9 @@ package struct Loader: Sendable {
             let unfinished = try await claims.claimUnfinished(limit: 10_000, knownFormats: Array(formats))
             await session.leases.hold(unfinished.map(\.objectID))
             try await session.process(unfinished)
-            try await listing.forEachNew(reach ?? due, now_ms: now) { entries in
+            try await listing.forEachNew(
+                reach ?? due, now_ms: now, stranger: { session.report.add(stranger: $0) }
+            ) { entries in
                 let claimed = try await claims.claim(entries)
                 await session.leases.hold(claimed.map(\.objectID))
                 try await session.process(claimed)

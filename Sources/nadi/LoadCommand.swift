@@ -108,6 +108,11 @@ struct LoadCommand: AsyncParsableCommand {
         }
         for (key, reason) in result.failed { StandardError.write("nadi: left for the next run: \(key): \(reason)\n") }
         for (key, reason) in result.unreadableReports { StandardError.write("nadi: \(key): \(reason)\n") }
+        if result.strangers > 0 {
+            StandardError.write(
+                "nadi: \(result.strangers) keys below events/ are no shipper's and are left alone, such as "
+                    + "\(result.strangerKeys.joined(separator: ", "))\n")
+        }
         for (kind, count) in result.refused.sorted(by: { $0.key < $1.key }) {
             StandardError.write("nadi: \(count) \(kind) are beyond the cap and counted under other\n")
         }

@@ -21,6 +21,7 @@ extension Aggregates {
             if isRenamed { limited = limited.united() }
         }
         if limited.renameVersions(configuration.versionsPerModel) { limited = limited.united() }
+        if limited.renameResources(configuration.resources) { limited = limited.united() }
         limited.dropFeatures(configuration.featuresPerModel)
         return limited
     }
@@ -68,6 +69,20 @@ extension Aggregates {
             }
         }
         return isRenamed
+    }
+
+    private mutating func renameResources(_ limit: Int) -> Bool {
+        guard resources.count > limit else { return false }
+        func texts(_ place: Int) -> [ExactText] {
+            let key = resources[place]
+            return [key.service, key.instance, key.environment, key.device].map(ExactText.init)
+        }
+        let named = resources.indices.filter { resources[$0] != resources[$0].other }
+        guard named.count > limit else { return false }
+        let order = named.map { (place: $0, texts: texts($0)) }
+            .sorted { $0.texts.lexicographicallyPrecedes($1.texts) }
+        for (place, _) in order[limit...] { resources[place] = resources[place].other }
+        return true
     }
 
     private mutating func dropFeatures(_ limit: Int) {

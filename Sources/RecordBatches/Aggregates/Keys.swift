@@ -85,6 +85,12 @@ package struct ResourceKey: Hashable, Sendable {
         self.environment = environment
         self.device = device
     }
+
+    /// What stands for this one where it is beyond a cap: GPUs stay apart from processes, whose samples are lines.
+    package var other: ResourceKey {
+        ResourceKey(
+            service: "other", instance: "other", environment: "default", device: device.isEmpty ? "" : "other")
+    }
 }
 
 /// A row of a series by time.

@@ -13,6 +13,11 @@ package enum RejectReason: String, CaseIterable, Sendable, Comparable {
 package struct RejectLine: Hashable, Sendable {
     /// How many lines are kept for each segment and reason.
     package static let kept = 20
+    /// How many lines are kept for each reason of a segment, by its place in its object's manifest.
+    ///
+    /// An object of very many segments keeps few lines of each, and none of the last, which bounds memory and tables.
+    package static func kept(inSegmentAt place: Int) -> Int { place < 100 ? kept : place < 2000 ? 1 : 0 }
+
     /// How many bytes of a line are kept.
     package static let excerptBytes = 200
 

@@ -15,6 +15,8 @@ package struct AggregationConfiguration: Equatable, Sendable {
     /// Most input features of one model in a batch; those beyond it are left out, since one feature's numbers mean nothing
     /// beside another's.
     package var featuresPerModel = 2000
+    /// Most resources (instances of services, and their GPUs) in a batch; those beyond it count as service `other`.
+    package var resources = 20_000
     /// Most classes of the field `scores` of one model in a batch; those beyond it are left out.
     package var scoreClasses = 20
     /// Events of other hours (their begins in seconds since the epoch) are counted in segments but add no rows; nil

@@ -1,5 +1,3 @@
-internal import Compression
-internal import DurableIO
 package import EventSegments
 
 /// Reads an object that is held in memory: its manifest, then the raw bytes of its segments, each proven on its way.
@@ -21,21 +19,7 @@ package struct ObjectReader {
         } catch {
             throw ObjectError(.manifest, error.message)
         }
-        var offset = 0
-        for (index, segment) in manifest.segments.enumerated() {
-            guard segment.offset == offset else {
-                throw ObjectError(
-                    .layout, "segment \(index) is announced at byte \(segment.offset), it begins at byte \(offset)")
-            }
-            (offset, _) = offset.addingReportingOverflow(segment.compressedBytes)
-            guard offset > segment.offset, offset <= object.count - size else {
-                throw ObjectError(.layout, "segment \(index) ends behind the object's data")
-            }
-        }
-        guard offset == object.count - size else {
-            throw ObjectError(
-                .layout, "the segments end at byte \(offset), the manifest begins at byte \(object.count - size)")
-        }
+        try ObjectLayout.check(manifest, frameBytes: object.count - size)
     }
 
     /// Hands out a segment's raw bytes.
@@ -47,87 +31,58 @@ package struct ObjectReader {
     /// - Throws: ``ObjectError`` with code `compression` where the frame cannot be decompressed, `content` where size,
     ///   lines or SHA-256 differ from the manifest.
     package func read(_ index: Int, _ sink: (UnsafeRawBufferPointer) -> Void) throws(ObjectError) {
-        let segment = manifest.segments[index]
-        let name = "segment \(segment.writer)/\(segment.seq)"
-        var check = SegmentCheck()
+        let proof = SegmentProof(manifest.segments[index])
         do {
-            try object.withUnsafeBytes { bytes in
-                let frame = UnsafeRawBufferPointer(
-                    rebasing: bytes[segment.offset..<(segment.offset + segment.compressedBytes)])
-                let decoder = Decoder()
-                let take = { (piece: UnsafeRawBufferPointer) throws in
-                    check.update(piece)
-                    guard check.bytes <= segment.rawBytes else {
-                        throw ObjectError(
-                            .content, "\(name) has more than the \(segment.rawBytes) bytes that its manifest says")
-                    }
-                    sink(piece)
-                }
-                try decoder.decode(frame, take)
-                try decoder.finish(take)
-            }
+            try frame(index) { try proof.append($0, sink) }
+            try proof.finish(sink)
         } catch let error as ObjectError {
             throw error
         } catch {
-            throw ObjectError(.compression, "\(name) cannot be decompressed: \(error)")
+            throw ObjectError(.compression, "segment \(index) cannot be read: \(error)")
         }
-        try check.compare(with: segment, name)
+    }
+
+    /// Lends a segment's compressed bytes.
+    func frame<Result>(_ index: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        let segment = manifest.segments[index]
+        return try object.withUnsafeBytes { bytes in
+            try body(
+                UnsafeRawBufferPointer(rebasing: bytes[segment.offset..<(segment.offset + segment.compressedBytes)]))
+        }
     }
 }
 
-/// What a segment's bytes are, to be compared with what its manifest says.
-private struct SegmentCheck {
-    private(set) var bytes = 0
-    private var newlines = 0
-    private var last: UInt8 = 0x0A
-    private var hash = SHA256()
+/// Where a manifest says that the frames are.
+package enum ObjectLayout {
+    /// An object that announces more than this before compression, in bytes, is refused: 64 GiB.
+    ///
+    /// A shipper's holds some hundred MiB; frames of one repeated byte could keep a loader busy for days.
+    package static let largestContent = 64 << 30
 
-    mutating func update(_ piece: UnsafeRawBufferPointer) {
-        guard let final = piece.last else { return }
-        bytes += piece.count
-        newlines += Self.newlines(piece)
-        last = final
-        hash.update(piece)
-    }
-
-    /// How many bytes are newlines, eight at a time: a byte-wise loop cost more than parsing the JSON.
-    private static func newlines(_ piece: UnsafeRawBufferPointer) -> Int {
-        guard let base = piece.baseAddress else { return 0 }
-        let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
-        var found = 0
-        var place = 0
-        while place &+ 8 <= piece.count {
-            // Each byte of `counts` counts its column, up to 255 rows.
-            var counts: UInt64 = 0
-            let end = min(piece.count &- 7, place &+ 255 &* 8)
-            while place < end {
-                let other = base.loadUnaligned(fromByteOffset: place, as: UInt64.self) ^ 0x0A0A_0A0A_0A0A_0A0A
-                // The upper bit of each byte that is zero, exactly.
-                let zero = ~(((other & low) &+ low) | other | low)
-                counts &+= zero >> 7
-                place = place &+ 8
+    /// Checks that a manifest's frames follow each other without gaps and fill the object up to its manifest.
+    ///
+    /// - Parameter frameBytes: how many bytes stand before the manifest.
+    /// - Throws: ``ObjectError`` with code `layout`.
+    package static func check(_ manifest: Manifest, frameBytes: Int) throws(ObjectError) {
+        var offset = 0
+        var content = 0
+        for (index, segment) in manifest.segments.enumerated() {
+            guard segment.offset == offset else {
+                throw ObjectError(
+                    .layout, "segment \(index) is announced at byte \(segment.offset), it begins at byte \(offset)")
             }
-            let pairs = (counts & 0x00FF_00FF_00FF_00FF) &+ ((counts >> 8) & 0x00FF_00FF_00FF_00FF)
-            found += Int(truncatingIfNeeded: (pairs &* 0x0001_0001_0001_0001) >> 48)
+            (offset, _) = offset.addingReportingOverflow(segment.compressedBytes)
+            guard offset > segment.offset, offset <= frameBytes else {
+                throw ObjectError(.layout, "segment \(index) ends behind the object's data")
+            }
+            content += min(segment.rawBytes, largestContent)
+            guard content <= largestContent else {
+                throw ObjectError(
+                    .layout, "it announces more than \(largestContent >> 30) GiB of lines, which no object holds")
+            }
         }
-        while place < piece.count {
-            if piece[place] == 0x0A { found += 1 }
-            place += 1
-        }
-        return found
-    }
-
-    func compare(with segment: Manifest.Segment, _ name: String) throws(ObjectError) {
-        guard bytes == segment.rawBytes else {
-            throw ObjectError(.content, "\(name) has \(bytes) bytes, its manifest says \(segment.rawBytes)")
-        }
-        let lines = last == 0x0A ? newlines : newlines + 1
-        guard lines == segment.lines else {
-            throw ObjectError(.content, "\(name) has \(lines) lines, its manifest says \(segment.lines)")
-        }
-        let sha256 = hex(hash.finalize())
-        guard sha256 == segment.rawSHA256 else {
-            throw ObjectError(.content, "\(name) has SHA-256 \(sha256), its manifest says \(segment.rawSHA256)")
+        guard offset == frameBytes else {
+            throw ObjectError(.layout, "the segments end at byte \(offset), the manifest begins at byte \(frameBytes)")
         }
     }
 }

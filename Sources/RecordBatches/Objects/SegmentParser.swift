@@ -24,6 +24,8 @@ final class SegmentParser<Sink: EventSink> {
     private var window = TimeWindow(sealed_ms: 0, replay: false)
     private var segment = 0
     private var line = 0
+    /// How many rejected lines of each reason are kept.
+    private var keptRejects = RejectLine.kept
     /// Begin of the last event's hour, and lines of that hour by type, not yet in ``result``.
     private var hour_s = Int64.min
     private let hourLines: UnsafeMutablePointer<Int64>
@@ -44,7 +46,11 @@ final class SegmentParser<Sink: EventSink> {
     /// - Parameters:
     ///   - place: the segment's place in what the sink is filling.
     ///   - mapping: nil for native segments.
-    func begin(_ segment: Manifest.Segment, at place: Int, mapping: CompiledMapping?) {
+    ///   - keptRejects: how many rejected lines of each reason are kept for people.
+    func begin(
+        _ segment: Manifest.Segment, at place: Int, mapping: CompiledMapping?, keptRejects: Int = RejectLine.kept
+    ) {
+        self.keptRejects = keptRejects
         result = SegmentResult(segment: segment, mappingSHA256: mapping?.sha256)
         self.mapping = mapping
         window = TimeWindow(sealed_ms: segment.sealed_ms, replay: segment.replay)
@@ -54,6 +60,9 @@ final class SegmentParser<Sink: EventSink> {
         hourLines.update(repeating: 0, count: EventType.allCases.count)
         splitter.reset()
     }
+
+    /// How many hours of events the segment has so far, by type.
+    var hours: Int { result.hours.count }
 
     /// Takes the segment's next bytes.
     func append(_ bytes: UnsafeRawBufferPointer) {
@@ -112,7 +121,7 @@ final class SegmentParser<Sink: EventSink> {
     private func reject(_ fault: Fault, _ start: UnsafePointer<UInt8>, _ count: Int) {
         let lines = result.rejects[fault.reason, default: 0] + 1
         result.rejects[fault.reason] = lines
-        guard lines <= RejectLine.kept else { return }
+        guard lines <= keptRejects else { return }
         let excerpt = Array(UnsafeBufferPointer(start: start, count: min(count, RejectLine.excerptBytes)))
         result.rejectLines.append(
             RejectLine(line: line, reason: fault.reason, detail: fault.detail, excerpt: excerpt))

@@ -13,22 +13,25 @@ package enum Aggregation {
         configuration.versionsPerModel = max(configuration.versionsPerModel, caps.seriesPerModel / 4)
         configuration.featuresPerModel = max(configuration.featuresPerModel, 2 * caps.featuresPerModel)
         configuration.categoriesPerFeature = max(configuration.categoriesPerFeature, 2 * caps.categoriesPerFeature)
+        configuration.resources = max(configuration.resources, 2 * caps.resources)
         configuration.valuesPerSlice = max(configuration.valuesPerSlice, 2 * caps.sliceValues)
         return configuration
     }
 
-    /// What aggregates objects: a pool of aggregators, one for each object that is being parsed at the same time.
+    /// What aggregates objects that are in memory.
     package static func make(settings: LoadSettings, mappings: [Mapping]) -> AggregateObject {
-        let pool = AggregatorPool(mappings)
-        return { reader, segments, hours in
-            let configuration = Self.configuration(settings, hours: hours)
-            return try pool.with(configuration) { aggregator in
-                let wanted = Set(segments)
-                var place = -1
-                return try aggregator.aggregate(reader) { _ in
-                    place += 1
-                    return wanted.contains(place)
-                }
+        make(settings: settings, pool: AggregatorPool(settings, mappings))
+    }
+
+    static func make(settings: LoadSettings, pool: AggregatorPool) -> AggregateObject {
+        { reader, segments, hours in
+            let lent = pool.lend(configuration(settings, hours: hours))
+            defer { pool.take(back: lent) }
+            let wanted = Set(segments)
+            var place = -1
+            return try lent.aggregator.aggregate(reader) { _ in
+                place += 1
+                return wanted.contains(place)
             }
         }
     }
@@ -48,35 +51,37 @@ extension Aggregation {
     }
 }
 
-/// Keeps aggregators for reuse; each is used by one thread at a time.
-private final class AggregatorPool: Sendable {
-    /// Crosses threads only through the mutex.
-    private struct Idle: @unchecked Sendable {
-        var aggregators: [EventAggregator] = []
+/// Keeps aggregators for reuse: one for each object that is being parsed at the same time.
+final class AggregatorPool: Sendable {
+    /// An aggregator in the hands of one task, which makes it safe to send.
+    struct Lent: @unchecked Sendable {
+        let aggregator: EventAggregator
     }
 
     private let mappings: [Mapping]
-    private let idle = Mutex(Idle())
+    private let bytes: Int
+    private let idle = Mutex<[Lent]>([])
 
-    init(_ mappings: [Mapping]) { self.mappings = mappings }
+    init(_ settings: LoadSettings, _ mappings: [Mapping]) {
+        self.mappings = mappings
+        let all = settings.batch.memoryBytes
+        bytes = max(min(all, 4 << 20), all / max(1, settings.parallelism))
+    }
 
-    func with<Result>(
-        _ configuration: AggregationConfiguration, _ body: (EventAggregator) throws -> Result
-    ) throws -> Result {
-        let kept = idle.withLock { idle -> Idle in
-            guard let place = idle.aggregators.firstIndex(where: { $0.configuration == configuration }) else {
-                return Idle()
+    func lend(_ configuration: AggregationConfiguration) -> Lent {
+        let kept = idle.withLock { idle -> Lent? in
+            guard let place = idle.firstIndex(where: { $0.aggregator.configuration == configuration }) else {
+                return nil
             }
-            return Idle(aggregators: [idle.aggregators.remove(at: place)])
+            return idle.remove(at: place)
         }
-        let aggregator = kept.aggregators.first ?? EventAggregator(configuration, mappings: mappings)
-        defer {
-            // Those of single hours come and go with their hours.
-            if configuration.hours == nil {
-                let back = Idle(aggregators: [aggregator])
-                idle.withLock { $0.aggregators += back.aggregators }
-            }
-        }
-        return try body(aggregator)
+        return kept
+            ?? Lent(aggregator: EventAggregator(configuration, mappings: mappings, collectorBytes: bytes))
+    }
+
+    func take(back lent: Lent) {
+        lent.aggregator.overflow = nil
+        // Those of single hours come and go with their hours.
+        if lent.aggregator.configuration.hours == nil { idle.withLock { $0.append(lent) } }
     }
 }

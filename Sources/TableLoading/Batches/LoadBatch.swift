@@ -38,34 +38,36 @@ package struct LoadBatch: Sendable {
     /// The object of each of ``aggregates``' segments.
     package private(set) var segmentObjects: [Int64] = []
     package private(set) var left: [Left] = []
+    /// Rows beside ``aggregates``, of an object that has too many to hold: then the batch's only one.
+    package private(set) var overflow: OverflowRows?
     /// Bytes before compression.
     package private(set) var rawBytes = 0
+    /// At least the memory of ``aggregates``, in bytes.
+    private var memory = 0
 
     package init() {}
 
     /// Adds one object's part.
-    package mutating func add(_ object: Object, _ part: Aggregates, left: [Left]) {
+    package mutating func add(_ object: Object, _ part: Aggregates, left: [Left], overflow: OverflowRows? = nil) {
+        precondition(overflow == nil || objects.isEmpty, "an object with rows in a file is a batch of its own")
+        self.overflow = overflow
         objects.append(object)
         segmentObjects += [Int64](repeating: object.claim.objectID, count: part.segments.count)
         rawBytes += object.manifest.segments.reduce(0) { $0 + $1.rawBytes }
-        aggregates.merge(part)
+        memory += part.memory
+        if aggregates.segments.isEmpty { aggregates = part } else { aggregates.merge(part) }
         self.left += left
     }
 
     /// Whether it should be committed now.
-    package func isFull(_ limits: LoadSettings.BatchLimits) -> Bool {
-        objects.count >= limits.objects || rawBytes >= limits.rawBytes || aggregates.lines >= limits.lines
+    package mutating func isFull(_ limits: LoadSettings.BatchLimits) -> Bool {
+        // Parts have rows in common: their sum says too much, until it is measured.
+        if memory >= limits.memoryBytes { memory = aggregates.memory }
+        return overflow != nil || memory >= limits.memoryBytes * 3 / 4 || objects.count >= limits.objects || rawBytes >= limits.rawBytes || aggregates.lines >= limits.lines
             || aggregates.requestMinutes.count + aggregates.featureHours.count + aggregates.scoreHours.count
                 + aggregates.outcomes.count >= limits.rows
     }
 
     /// Begins of all hours whose rows it changes, milliseconds since the epoch.
-    var hours_ms: Set<Int64> {
-        var hours: Set<Int64> = []
-        for key in aggregates.requestHours.keys { hours.insert(key.time_s * 1000) }
-        for key in aggregates.featureHours.keys { hours.insert(key.time_s * 1000) }
-        for key in aggregates.scoreHours.keys { hours.insert(key.time_s * 1000) }
-        for key in aggregates.resourceHours.keys { hours.insert(key.time_s * 1000) }
-        return hours
-    }
+    var hours_ms: Set<Int64> { aggregates.hours_ms.union(overflow?.hours_ms ?? []) }
 }

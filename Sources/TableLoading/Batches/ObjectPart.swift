@@ -10,11 +10,13 @@ package typealias AggregateObject =
 /// What came of downloading and parsing one object.
 enum ObjectPart: Sendable {
     /// Ready for a batch.
-    case parsed(LoadBatch.Object, Aggregates, left: [LoadBatch.Left])
+    case parsed(LoadBatch.Object, Aggregates, left: [LoadBatch.Left], overflow: OverflowRows?)
     /// A segment of it is in another object that is not committed yet: to be done after that one.
     case deferred(ObjectClaims.Claim)
     /// It can never be read as it is.
     case poisoned(ObjectClaims.Claim, reason: String)
+    /// The store does not give this one to us: rights, an encryption key, a storage class.
+    case refused(ObjectClaims.Claim, reason: String)
     /// Its mapping is not known.
     case pending(ObjectClaims.Claim, mapping: String, lines: Int)
     /// The store or the database failed.
@@ -29,36 +31,43 @@ struct ObjectWork: Sendable {
     let prefix: String
     let formats: Set<String>
     let places: SegmentPlaces
-    let aggregate: AggregateObject
-    /// Compressed bytes held at once: 64 MiB.
-    let budget = ByteBudget(64 << 20)
+    let configuration: AggregationConfiguration
+    let pool: AggregatorPool
+    /// Compressed bytes held at once: 48 MiB.
+    let budget = ByteBudget(48 << 20)
 
     func part(of claim: ObjectClaims.Claim) async -> ObjectPart {
-        await budget.take(claim.size)
+        let size = min(max(0, claim.size), ObjectSource.wholeBytes)
+        await budget.take(size)
         let part = await attempt(claim)
-        await budget.give(claim.size)
+        await budget.give(size)
         return part
     }
+
+    /// What a person reads of a reason: a hostile name must not fill journals and tables.
+    private static func brief(_ reason: some CustomStringConvertible) -> String { String("\(reason)".prefix(400)) }
 
     private func attempt(_ claim: ObjectClaims.Claim) async -> ObjectPart {
         do {
             return try await read(claim)
         } catch let error as ObjectError {
-            return .poisoned(claim, reason: error.description)
+            return .poisoned(claim, reason: Self.brief(error))
         } catch let error as LoadError where error.code == .poisoned {
-            return .poisoned(claim, reason: error.description)
+            return .poisoned(claim, reason: Self.brief(error))
         } catch let error as StorageError where error.kind == .notFound {
             return .poisoned(claim, reason: "it is gone from the bucket")
         } catch let error as StorageError where error.kind == .tooLarge {
-            return .poisoned(claim, reason: error.description)
+            return .poisoned(claim, reason: Self.brief(error))
+        } catch let error as StorageError where error.isAboutObject {
+            return .refused(claim, reason: Self.brief(error))
         } catch {
             return .failed(claim, error)
         }
     }
 
     private func read(_ claim: ObjectClaims.Claim) async throws -> ObjectPart {
-        let reader = try ObjectReader(try await store.get(claim.key))
-        let manifest = reader.manifest
+        let source = try await ObjectSource(store, claim.key)
+        let manifest = try await source.manifest()
         guard ObjectKey(prefix: prefix, manifest: manifest).path == claim.key else {
             throw LoadError(
                 .poisoned,
@@ -87,7 +96,7 @@ struct ObjectWork: Sendable {
         }
         guard places.take(Array(taken.keys), for: claim.objectID) else { return .deferred(claim) }
         do {
-            let aggregates = try aggregate(reader, fresh, nil)
+            let (aggregates, overflow) = try await aggregate(source, manifest, fresh)
             guard aggregates.segments.count == fresh.count else {
                 throw LoadError(.poisoned, "\(aggregates.segments.count) of \(fresh.count) segments were read")
             }
@@ -98,11 +107,36 @@ struct ObjectWork: Sendable {
                     "segment \(result.segment.writer)-\(result.segment.seq): \(result.loadedLines) loaded and "
                         + "\(result.rejectedLines) rejected lines of \(result.segment.lines)")
             }
-            return .parsed(LoadBatch.Object(claim: claim, manifest: manifest), aggregates, left: left)
+            return .parsed(
+                LoadBatch.Object(claim: claim, manifest: manifest), aggregates, left: left, overflow: overflow)
         } catch {
             places.release(objects: [claim.objectID])
             throw error
         }
+    }
+
+    /// Aggregates an object piece by piece; rows that are too many to hold go to a temporary file.
+    private func aggregate(
+        _ source: ObjectSource, _ manifest: Manifest, _ places: [Int]
+    ) async throws -> (Aggregates, OverflowRows?) {
+        let lent = pool.lend(configuration)
+        defer { pool.take(back: lent) }
+        var overflow: OverflowRows?
+        lent.aggregator.overflow = { rows in
+            let file = try overflow ?? OverflowRows()
+            overflow = file
+            try file.append(rows)
+        }
+        lent.aggregator.begin()
+        for place in places {
+            let segment = manifest.segments[place]
+            guard lent.aggregator.begin(segment, at: place) else { continue }
+            try await source.read(segment.offset..<(segment.offset + segment.compressedBytes)) {
+                try lent.aggregator.append($0)
+            }
+            try lent.aggregator.endSegment()
+        }
+        return (try lent.aggregator.end(), overflow)
     }
 
     /// SHA-256 of those of the manifest's segments that are loaded, and when the ledger begins.
@@ -123,6 +157,17 @@ struct ObjectWork: Sendable {
                 known[LoadBatch.Place(writer: row.text(0), seq: Int(row.integer(1)))] = row.text(2)
             }
             return (known, try ObjectListing.ledgerBegin(connection))
+        }
+    }
+}
+
+extension StorageError {
+    /// Whether the store refuses this object rather than everything: its rights, its encryption key, its storage class.
+    fileprivate var isAboutObject: Bool {
+        switch kind {
+        case .accessDenied, .invalidKey, .preconditionFailed, .rangeNotSatisfiable: true
+        case .unknown: (400..<500).contains(status)
+        default: false
         }
     }
 }

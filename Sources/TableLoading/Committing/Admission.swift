@@ -133,6 +133,7 @@ package struct Admission: Sendable {
         try insertFeatures(&batch, modelIDs, &refused, connection)
         batch = Self.united(batch)
         try insertCategories(&batch, modelIDs, &refused, connection)
+        if try limitResources(&batch, &refused, connection) { batch = Self.united(batch) }
         try connection.query(
             """
             INSERT INTO nadi_store.resource (service, instance, environment, device)
@@ -142,6 +143,38 @@ package struct Admission: Sendable {
             ORDER BY 1, 2, 3, 4
             """, Self.parameters(batch.resources))
         return (batch, refused)
+    }
+
+    /// Renames new resources beyond the cap; returns whether there were any.
+    private func limitResources(
+        _ batch: inout Aggregates, _ refused: inout [String: Int], _ connection: Connection
+    ) throws -> Bool {
+        if batch.resources.isEmpty { return false }
+        var room = caps.resources - Int(try connection.query("SELECT count(*) FROM nadi_store.resource")[0].integer(0))
+        if room >= batch.resources.count { return false }
+        let known = Set(
+            try connection.query(
+                """
+                SELECT u.place FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY
+                    AS u (service, instance, environment, device, place)
+                JOIN nadi_store.resource AS r ON r.service = u.service AND r.instance = u.instance
+                    AND r.environment = u.environment AND r.device = u.device
+                """, Self.parameters(batch.resources)
+            ).rows.map { Int($0.integer(0)) - 1 })
+        var isRenamed = false
+        let new = batch.resources.indices.filter { !known.contains($0) && batch.resources[$0] != batch.resources[$0].other }
+        for index in new.sorted(by: { Self.order(batch.resources[$0]) < Self.order(batch.resources[$1]) }) {
+            room -= 1
+            if room >= 0 { continue }
+            batch.resources[index] = batch.resources[index].other
+            refused["resources", default: 0] += 1
+            isRenamed = true
+        }
+        return isRenamed
+    }
+
+    private static func order(_ key: ResourceKey) -> (String, String, String, String) {
+        (key.service, key.instance, key.environment, key.device)
     }
 
     private func insertSeries(

@@ -9,6 +9,8 @@ package import TableStorage
 package struct BatchCommit {
     let batch: LoadBatch
     let admitted: AdmittedAggregates
+    /// The rows of the batch's overflow.
+    let overflow: AdmittedOverflow?
     let owner: String
     let retention: Retention
     let now_ms: Int64
@@ -30,9 +32,14 @@ package struct BatchCommit {
         try ensurePartitions(connection)
         let hosts = try hostIDs(connection)
         return try connection.transaction {
-            try HourLocks.share(batch.hours_ms, connection)
-            if !batch.aggregates.outcomes.isEmpty {
-                try HourLocks.takeOutcomes(models: admitted.models, connection)
+            if overflow == nil {
+                try HourLocks.share(batch.hours_ms, connection)
+            } else {
+                // Each chunk is in order, not all of them together: other adders of these hours wait.
+                try HourLocks.takeAll(batch.hours_ms, connection)
+            }
+            if !batch.aggregates.outcomes.isEmpty || overflow?.rows.hasOutcomes ?? false {
+                try HourLocks.takeOutcomes(models: overflow?.models.union(admitted.models) ?? Set(admitted.models), connection)
             }
             let writers = try upsertWriters(hosts, connection)
             try checkObjects(connection)
@@ -40,18 +47,26 @@ package struct BatchCommit {
             let segments = try insertSegments(writers, connection)
             try finishObjects(hosts, connection)
             try copyHours(segments, connection)
-            try Staging(
-                connection: connection, batch: admitted,
-                firstMinute_s: retention.firstMinuteDay(now_ms: now_ms) / 1000
-            ).merge()
-            try fixEdgeSets(connection)
             try copyRejects(segments, connection)
-            try OutcomeWriting(
-                connection: connection, batch: admitted, segments: segments, labelDays: retention.settings.labelDays
-            ).write()
-            try insertDeployments(segments, connection)
+            try addRows(admitted, segments, connection)
+            try overflow?.forEach { chunk in
+                try connection.execute(MergeStatements.emptyStages)
+                try addRows(chunk, segments, connection)
+            }
             return Self.counts(of: batch)
         }
+    }
+
+    /// Merges aggregates, then what stands beside them.
+    private func addRows(_ rows: AdmittedAggregates, _ segments: [Int64], _ connection: Connection) throws {
+        try Staging(
+            connection: connection, batch: rows, firstMinute_s: retention.firstMinuteDay(now_ms: now_ms) / 1000
+        ).merge()
+        try fixEdgeSets(rows, connection)
+        try OutcomeWriting(
+            connection: connection, batch: rows, segments: segments, labelDays: retention.settings.labelDays
+        ).write()
+        try Self.copyDeployments(rows.rows.deployments, rows, segments, connection)
     }
 
     static func counts(of batch: LoadBatch) -> Counts {
@@ -73,9 +88,13 @@ package struct BatchCommit {
             Set(times.map { LoadClock.day($0 * 1000) }).filter { $0 >= first }
         }
         try retention.ensurePartitions(
-            of: "request_minute", days_ms: days(batch.aggregates.requestMinutes.keys.lazy.map(\.time_s)), connection)
+            of: "request_minute",
+            days_ms: days(batch.aggregates.requestMinutes.keys.lazy.map(\.time_s)).union(
+                (overflow?.rows.requestDays_ms ?? []).filter { $0 >= first }), connection)
         try retention.ensurePartitions(
-            of: "resource_minute", days_ms: days(batch.aggregates.resourceMinutes.keys.lazy.map(\.time_s)), connection)
+            of: "resource_minute",
+            days_ms: days(batch.aggregates.resourceMinutes.keys.lazy.map(\.time_s)).union(
+                (overflow?.rows.resourceDays_ms ?? []).filter { $0 >= first }), connection)
         let sealed = batch.aggregates.segments.filter { !$0.rejectLines.isEmpty }.map { $0.segment.sealed_ms / 1000 }
         try retention.ensurePartitions(of: "reject_line", days_ms: days(sealed), connection)
     }
@@ -275,7 +294,7 @@ package struct BatchCommit {
     // MARK: Rows beside the aggregates
 
     /// The edge set in force for a model and hour: none yet but the fixed bins.
-    private func fixEdgeSets(_ connection: Connection) throws {
+    private func fixEdgeSets(_ admitted: AdmittedAggregates, _ connection: Connection) throws {
         let rows = admitted.rows
         var pairs: Set<[Int64]> = []
         for key in rows.featureHours.keys {
@@ -288,10 +307,6 @@ package struct BatchCommit {
             INSERT INTO nadi_store.hour_edge_set (model_id, hour)
             SELECT * FROM unnest($1::int[], $2::timestamptz[]) ON CONFLICT DO NOTHING
             """, [.integers(sorted.map { $0[0] }), .times(sorted.map { $0[1] })])
-    }
-
-    private func insertDeployments(_ segments: [Int64], _ connection: Connection) throws {
-        try Self.copyDeployments(admitted.rows.deployments, admitted, segments, connection)
     }
 
     static func copyDeployments(

@@ -20,11 +20,19 @@ package enum HourLocks {
             [.integer(space), .integers(keys.sorted())])
     }
 
-    /// Exclusive locks on one hour and its day.
-    package static func take(_ hour_ms: Int64, _ connection: Connection) throws {
+    /// Exclusive locks on hours and their days, in ascending order: for an adder whose rows are not in one order.
+    package static func takeAll(_ hours_ms: some Sequence<Int64>, _ connection: Connection) throws {
+        var keys: Set<Int64> = []
+        for hour in hours_ms { keys.formUnion(Self.keys(hour)) }
+        if keys.isEmpty { return }
         try connection.query(
             "SELECT count(pg_advisory_xact_lock($1::int, k)) FROM (SELECT unnest($2::int[]) AS k) AS u",
-            [.integer(space), .integers(keys(hour_ms).sorted())])
+            [.integer(space), .integers(keys.sorted())])
+    }
+
+    /// Exclusive locks on one hour and its day.
+    package static func take(_ hour_ms: Int64, _ connection: Connection) throws {
+        try takeAll([hour_ms], connection)
     }
 
     /// Exclusive locks on the outcome rows of models, ascending.

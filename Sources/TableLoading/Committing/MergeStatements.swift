@@ -34,6 +34,11 @@ enum MergeStatements {
         return (aggregates + outcomes + [marks]).joined(separator: "\n")
     }
 
+    /// Empties them, between the chunks of one transaction.
+    static var emptyStages: String {
+        "TRUNCATE " + (tables.map { "stage_\($0.table)" } + ["stage_outcome"]).joined(separator: ", ")
+    }
+
     private static func create(_ name: String, like table: String) -> String {
         """
         CREATE TEMP TABLE IF NOT EXISTS \(name) (LIKE nadi_store.\(table) INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;

@@ -14,7 +14,7 @@ package struct LoadSettings: Sendable {
     package var join = JoinThresholds()
     /// How long a claimed object is left to its loader, in seconds.
     package var lease_s: Int64 = 900
-    /// How many objects are downloaded and parsed at once; 0 for one per core.
+    /// How many objects are downloaded and parsed at once; 0 for one per core, but 8.
     package var parallelism = 0
     /// This loader's name in claims.
     package var owner = "loader"
@@ -35,6 +35,8 @@ package struct LoadSettings: Sendable {
         package var categoriesPerFeature = 200
         /// Values of one tag of one model.
         package var sliceValues = 50
+        /// Instances of services, and their GPUs.
+        package var resources = 50_000
 
         package init() {}
     }
@@ -49,6 +51,9 @@ package struct LoadSettings: Sendable {
         package var lines = 1_000_000
         /// Rows that the aggregates would write.
         package var rows = 200_000
+        /// Memory of the rows of a batch, and of all objects being parsed, in bytes: the rows of one object that has more
+        /// go through a temporary file.
+        package var memoryBytes = 64 << 20
 
         package init() {}
     }

@@ -106,10 +106,11 @@ package struct ObjectClaims: Sendable {
         }
     }
 
-    /// Records why an object could not be loaded; it is tried again after a minute, doubling up to six hours.
-    package func setAside(_ claim: Claim, poisoned reason: String) async throws {
+    /// Records why an object could not be loaded; it is tried again after a minute, doubling up to six hours, or to
+    /// `longest_s` seconds.
+    package func setAside(_ claim: Claim, poisoned reason: String, longest_s: Int = 21_600) async throws {
         let owner = owner
-        let delay = min(21_600, 60 << min(claim.attempts - 1, 12))
+        let delay = min(longest_s, 60 << min(max(0, claim.attempts - 1), 12))
         try await database.run { connection in
             _ = try connection.query(
                 """

@@ -62,20 +62,22 @@ package struct ObjectListing: Sendable {
     }
 
     /// Calls `body` with new objects, page by page, in the order of their keys within a folder.
+    ///
+    /// - Parameter stranger: takes keys that no shipper makes, when everything is listed.
     /// - Throws: `StorageError`, ``DatabaseError``, and what `body` throws.
     package func forEachNew(
-        _ reach: Reach, now_ms: Int64, _ body: ([Entry]) async throws -> Void
+        _ reach: Reach, now_ms: Int64, stranger: (String) -> Void = { _ in }, _ body: ([Entry]) async throws -> Void
     ) async throws {
         switch reach {
         case .all:
-            try await pages(ObjectKey.events(prefix: prefix), startAfter: nil, body)
+            try await pages(ObjectKey.events(prefix: prefix), startAfter: nil, stranger, body)
         case .week, .recent:
             let first = reach == .week ? now_ms - 7 * LoadClock.day_ms : try await recentStart(now_ms: now_ms)
             let last = try await newestReport(now_ms: now_ms) + 2 * LoadClock.hour_ms
             var hour = LoadClock.hour(first)
             while hour <= last {
                 try await pages(
-                    ObjectKey.hourFolder(prefix: prefix, hourContaining_ms: hour), startAfter: nil, body)
+                    ObjectKey.hourFolder(prefix: prefix, hourContaining_ms: hour), startAfter: nil, { _ in }, body)
                 hour += LoadClock.hour_ms
             }
         }
@@ -122,13 +124,19 @@ package struct ObjectListing: Sendable {
     }
 
     private func pages(
-        _ folder: String, startAfter: String?, _ body: ([Entry]) async throws -> Void
+        _ folder: String, startAfter: String?, _ stranger: (String) -> Void,
+        _ body: ([Entry]) async throws -> Void
     ) async throws {
         let begin = try await database.run { try Self.ledgerBegin($0) }
         var last = startAfter
         while true {
             let page = try await store.list(prefix: folder, startAfter: last, limit: pageSize)
-            let entries = page.objects.compactMap { Entry($0, prefix: prefix) }.filter { $0.sealed_ms >= begin }
+            let entries = page.objects.compactMap { object -> Entry? in
+                let entry = Entry(object, prefix: prefix)
+                // Consoles show empty folders by keys that end in a slash.
+                if entry == nil, object.size > 0 || !object.key.hasSuffix("/") { stranger(object.key) }
+                return entry.flatMap { $0.sealed_ms >= begin ? $0 : nil }
+            }
             if !entries.isEmpty {
                 let keys = entries.map(\.key)
                 let known = try await database.run { connection in
