@@ -117,7 +117,7 @@ CREATE TABLE nadi_store.reject_line (
     excerpt    bytea NOT NULL,
     PRIMARY KEY (segment_id, line, sealed_at)
 ) PARTITION BY RANGE (sealed_at);
-COMMENT ON TABLE nadi_store.reject_line IS 'The first 20 rejected lines of each segment and reason (line number from 1, first 200 bytes). Daily partitions, 35 days.';
+COMMENT ON TABLE nadi_store.reject_line IS 'The first 20 rejected lines of each segment and reason (line number from 1, first 200 bytes); one of each from the 101st segment of an object on, none from the 2,001st. Daily partitions, 35 days.';
 
 CREATE TABLE nadi_store.load_run (
     run_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -116,8 +116,8 @@ package struct DryRun: Equatable, Sendable {
         do {
             let aggregates = try aggregator.aggregate(segment: segment) { sink in
                 let decoder = Decoder()
-                try decoder.decode(bytes) { try sink($0) }
-                try decoder.finish { try sink($0) }
+                try decoder.decode(bytes) { sink($0) }
+                try decoder.finish { sink($0) }
             }
             return DryRun(aggregates)
         } catch {

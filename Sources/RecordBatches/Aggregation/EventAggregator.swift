@@ -90,6 +90,10 @@ package final class EventAggregator {
             self.early = nil
             try overflow(early)
         }
+        return finish()
+    }
+
+    private func finish() -> Aggregates {
         var rows = early ?? Aggregates()
         let rest = collector.drain()
         if early == nil {
@@ -147,16 +151,19 @@ package final class EventAggregator {
     ///   - segment: what a manifest would say; sizes and hashes are not compared.
     ///   - bytes: hands the raw bytes to its argument, in pieces of any size.
     package func aggregate(
-        segment: Manifest.Segment, _ bytes: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws -> Aggregates {
+        segment: Manifest.Segment, _ bytes: ((UnsafeRawBufferPointer) -> Void) throws -> Void
+    ) rethrows -> Aggregates {
         begin()
         if let parser = parser(for: segment, at: 0) {
-            try bytes { try take($0, parser) }
+            try bytes { piece in
+                parser.append(piece)
+                if collector.bytes > collectorBytes { drain() }
+            }
             results.append(parser.finish())
         } else {
             results.append(SegmentResult(segment: segment, state: .pending))
         }
-        return try end()
+        return finish()
     }
 
     // MARK: Within
@@ -177,21 +184,23 @@ package final class EventAggregator {
     @inline(__always)
     private func take(_ piece: UnsafeRawBufferPointer, _ parser: SegmentParser<Collector>) throws {
         parser.append(piece)
-        if collector.bytes > collectorBytes { try drain() }
+        if collector.bytes > collectorBytes {
+            drain()
+            if let overflow, let full = early, full.memory > collectorBytes {
+                early = nil
+                try overflow(full)
+            }
+        }
         guard finishedHours + parser.hours <= Self.mostHours else {
             throw ObjectError(.content, "it has lines of over \(Self.mostHours) hours and types, as no service writes")
         }
     }
 
-    private func drain() throws {
+    private func drain() {
         let minutesFrom_ms = collector.state.pointee.minutesFrom_ms
         let rows = collector.drain()
         collector.state.pointee.minutesFrom_ms = minutesFrom_ms
         if early?.merge(rows) == nil { early = rows }
         early = early?.limited(by: configuration)
-        if let overflow, let full = early, full.memory > collectorBytes {
-            early = nil
-            try overflow(full)
-        }
     }
 }
