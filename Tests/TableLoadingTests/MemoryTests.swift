@@ -208,10 +208,7 @@ struct MemoryTests {
 
 /// The release build of `nadi`: sizes and speeds are those of what is installed.
 enum ReleaseProgram {
-    static let path: String? = {
-        guard let folder = TestServers.variable("NADI_TEST_RELEASE_BINARIES") else { return nil }
-        return access("\(folder)/nadi", X_OK) == 0 ? "\(folder)/nadi" : nil
-    }()
+    static let path: String? = BuiltPrograms.areReleased ? BuiltPrograms.release("nadi") : nil
 }
 
 /// A segment's frame, and what a manifest says of it.
