@@ -84,16 +84,14 @@ struct Damage: Sendable {
         cut("cut in the manifest", "does not end with a manifest") { (try trailer($0) + $0.count) / 2 },
         cut("cut before the trailer", "does not end with a manifest") { $0.count - 12 },
         cut("without its last byte", "does not end with a manifest") { $0.count - 1 },
-        Damage("without its first byte", "segments end at byte") { object in
-            // One byte less before the manifest.
-            Array(object.dropFirst()) },
+        Damage("without its first byte", "ends behind") { Array($0.dropFirst()) },
         Damage("with a byte more", "does not end with a manifest") { $0 + [0] },
         Damage("twice in a row", "segments end at byte") { $0 + $0 },
     ]
 
     static let flips: [Damage] = [
-        flip("the frame's magic number", "SHA-256") { _ in 0 },
-        flip("the frame's header", "cannot be decompressed") { _ in 4 },
+        flip("the frame's magic number", "its manifest says") { _ in 0 },
+        flip("the frame's header", "cannot be decompressed") { _ in 5 },
         flip("the frame's middle", "segment") { try trailer($0) / 2 },
         flip("the frame's checksum", "cannot be decompressed") { try trailer($0) - 1 },
         flip("the manifest's magic number", "is damaged") { try trailer($0) },
@@ -111,11 +109,11 @@ struct Damage: Sendable {
         lie("a negative number", "entry 0", "\"seq\":0", "\"seq\":-1"),
         lie("an absurd number", "entry 0", "\"seq\":0", "\"seq\":9223372036854775807"),
         lie("a fraction", "entry 0", "\"seq\":0", "\"seq\":0.5"),
-        lie("more lines than bytes", "entry 0", "\"lines\":", "\"lines\":9"),
+        lie("more lines than bytes", "entry 0", "\"lines\":", "\"lines\":99999"),
         lie("more bytes than any object", "64 GiB", "\"raw_bytes\":", "\"raw_bytes\":9000000000"),
         lie("more bytes than any number", "entry 0", "\"raw_bytes\":", "\"raw_bytes\":900000000000000"),
         lie("bytes more", "its manifest says", "\"raw_bytes\":", "\"raw_bytes\":1"),
-        lie("another hash", "key does not fit", "\"raw_sha256\":\"", "\"raw_sha256\":\"0000\",\"x\":\""),
+        lie("another hash", "key does not fit", "\"raw_sha256\":\"", "\"raw_sha256\":\"\(String(repeating: "0", count: 64))\",\"x\":\""),
         lie("a frame elsewhere", "begins at byte 0", "\"offset\":0", "\"offset\":7"),
         lie("a frame before the object", "entry 0", "\"offset\":0", "\"offset\":-7"),
         lie("a frame behind the object", "ends behind", "\"compressed_bytes\":", "\"compressed_bytes\":99"),
@@ -138,10 +136,10 @@ struct Damage: Sendable {
             let start = try trailer(object)
             let json = String(decoding: object[(start + 8)..<(object.count - 12)], as: UTF8.self)
             let most = "\"lines\":9223372036854775807,\"raw_bytes\":9223372036854775807,\"x\":0,\"z\":"
-            let entry = json.replacing("\"lines\":", with: most)
-            let body = entry.dropFirst(entry.prefix { $0 != "[" }.count + 1).dropLast(2)
-            let lying = entry.prefix { $0 != "[" } + "[" + body + "," + body + "]}"
-            return Array(object[..<start]) + frame(Array(lying.utf8))
+            let entries = json.replacing("\"lines\":", with: most)
+            let head = entries.prefix { $0 != "[" }
+            let body = entries.dropFirst(head.count + 1).dropLast(2)
+            return Array(object[..<start]) + frame(Array("\(head)[\(body),\(body)]}".utf8))
         },
     ]
 

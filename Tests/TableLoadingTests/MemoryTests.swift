@@ -110,7 +110,7 @@ struct MemoryTests {
                 let time = Pipeline.base_ms + Int64(random.next() % 3_000_000)
                 bytes += Array(
                     TestEvents.prediction(
-                        time, id: "p\(number)-\(line)", model: "m\(number % 40)", region: "r\(line % 9)",
+                        time, id: "p\(number)-\(line)", model: "m\(number % 8)", region: "r\(line % 3)",
                         petal: Double(random.next() % 100_000) / 7
                     ).utf8)
                 bytes.append(0x0A)

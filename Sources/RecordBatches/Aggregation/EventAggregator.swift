@@ -18,8 +18,8 @@ package final class EventAggregator {
     /// An object's rows are those that it took, and those that ``end()`` returns, merged.
     package var overflow: ((Aggregates) throws -> Void)?
 
-    /// Most hours of events, by segment and type, of one object: 57 years of one type.
-    private static let mostHours = 500_000
+    /// Most hours of events, by segment and type, of one object.
+    private let mostHours: Int
 
     // The object at hand.
     private var finishedHours = 0
@@ -30,10 +30,13 @@ package final class EventAggregator {
     /// - Parameters:
     ///   - mappings: foreign logs' mappings; their names must differ.
     ///   - collectorBytes: how much memory counts may take before they become rows, and rows before they overflow.
+    ///   - mostHours: an object of events in more hours, by segment and type, is refused; 500,000 are 57 years.
     package init(
-        _ configuration: AggregationConfiguration = .init(), mappings: [Mapping] = [], collectorBytes: Int = 96 << 20
+        _ configuration: AggregationConfiguration = .init(), mappings: [Mapping] = [],
+        collectorBytes: Int = 96 << 20, mostHours: Int = 500_000
     ) {
         self.configuration = configuration
+        self.mostHours = mostHours
         self.collectorBytes = collectorBytes
         collector = Collector(configuration)
         self.mappings = Dictionary(
@@ -191,8 +194,8 @@ package final class EventAggregator {
                 try overflow(full)
             }
         }
-        guard finishedHours + parser.hours <= Self.mostHours else {
-            throw ObjectError(.content, "it has lines of over \(Self.mostHours) hours and types, as no service writes")
+        guard finishedHours + parser.hours <= mostHours else {
+            throw ObjectError(.content, "it has lines of over \(mostHours) hours and types, as no service writes")
         }
     }
 

@@ -66,12 +66,13 @@ package final class AdmittedOverflow {
         try file.append(out.bytes)
     }
 
-    /// Hands out the chunks.
+    /// Hands out the chunks, each with the object's segments, which rows name by their place.
     /// - Throws: `SystemError`, and what `body` throws.
-    func forEach(_ body: (AdmittedAggregates) throws -> Void) throws {
+    func forEach(of segments: [SegmentResult], _ body: (AdmittedAggregates) throws -> Void) throws {
         try file.forEach { chunk in
             var input = ByteReader(chunk)
-            let rows = try Aggregates(from: &input)
+            var rows = try Aggregates(from: &input)
+            rows.segments = segments
             func numbers() throws -> [Int64] {
                 var out: [Int64] = []
                 for _ in 0..<(try input.count()) { out.append(try input.integer()) }

@@ -49,7 +49,7 @@ package struct BatchCommit {
             try copyHours(segments, connection)
             try copyRejects(segments, connection)
             try addRows(admitted, segments, connection)
-            try overflow?.forEach { chunk in
+            try overflow?.forEach(of: batch.aggregates.segments) { chunk in
                 try connection.execute(MergeStatements.emptyStages)
                 try addRows(chunk, segments, connection)
             }
