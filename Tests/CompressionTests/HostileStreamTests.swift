@@ -1,5 +1,4 @@
 import Compression
-import Glibc
 import TestSupport
 import Testing
 
@@ -11,7 +10,8 @@ struct HostileStreamTests {
     }
 
     private func refusal(_ bytes: [UInt8]) throws -> CompressionError {
-        try #require(#expect(throws: CompressionError.self) { try Decoder.decode(bytes, limit: .max) })
+        let error = #expect(throws: CompressionError.self) { try Decoder.decode(bytes, limit: .max) }
+        return try #require(error)
     }
 
     @Test func windowsOfUpToEightMiBAreTaken() throws {
@@ -48,10 +48,10 @@ struct HostileStreamTests {
     }
 
     @Test func manyFramesAndManySkippableOnes() throws {
-        let content = ZstdTests.text(50, seed: 3)
+        let frame = try Zstd.frame(ZstdTests.text(50, seed: 3))
         var bytes: [UInt8] = []
         for number in 0..<20_000 {
-            bytes += number % 2 == 0 ? try Zstd.frame(content) : Zstd.skippableFrame([1, 2, 3])
+            bytes += number % 2 == 0 ? frame : Zstd.skippableFrame([1, 2, 3])
         }
         for magic in UInt8(0x50)...0x5F { bytes += [magic, 0x2A, 0x4D, 0x18, 1, 0, 0, 0, 9] }
         var count = 0

@@ -16,7 +16,7 @@ import TestSupport
                     let key = "\"\(field)\":"
                     guard let range = text.firstRange(of: key) else { return "" }
                     let end = text[range.upperBound...].firstIndex { $0 == "," || $0 == "}" } ?? text.endIndex
-                    return text[..<range.upperBound] + number + text[end...]
+                    return "\(text[..<range.upperBound])\(number)\(text[end...])"
                 }
                 let places = ["offset", "compressed_bytes"].contains(field) && number == "9223372036854775807"
                 // Places are compared with the object's size before they are used.
@@ -49,7 +49,7 @@ import TestSupport
                     let key = "\"\(field)\":\""
                     guard let range = text.firstRange(of: key) else { return "" }
                     let end = text[range.upperBound...].firstIndex(of: "\"") ?? text.endIndex
-                    return text[..<range.upperBound] + name + text[end...]
+                    return "\(text[..<range.upperBound])\(name)\(text[end...])"
                 }
                 #expect(throws: ObjectFormatError.self, "\(field) \(name)") { try Manifest(decoding: json) }
             }
