@@ -39,7 +39,8 @@ package struct BatchCommit {
                 try HourLocks.takeAll(batch.hours_ms, connection)
             }
             if !batch.aggregates.outcomes.isEmpty || overflow?.rows.hasOutcomes ?? false {
-                try HourLocks.takeOutcomes(models: overflow?.models.union(admitted.models) ?? Set(admitted.models), connection)
+                try HourLocks.takeOutcomes(
+                    models: overflow?.models.union(admitted.models) ?? Set(admitted.models), connection)
             }
             let writers = try upsertWriters(hosts, connection)
             try checkObjects(connection)
@@ -53,6 +54,7 @@ package struct BatchCommit {
                 try connection.execute(MergeStatements.emptyStages)
                 try addRows(chunk, segments, connection)
             }
+            try OutcomeWriting.markHours(connection)
             return Self.counts(of: batch)
         }
     }

@@ -34,7 +34,7 @@ enum MergeStatements {
         return (aggregates + outcomes + [marks]).joined(separator: "\n")
     }
 
-    /// Empties them, between the chunks of one transaction.
+    /// Empties those of rows, between the chunks of one transaction; marks gather until its end.
     static var emptyStages: String {
         "TRUNCATE " + (tables.map { "stage_\($0.table)" } + ["stage_outcome"]).joined(separator: ", ")
     }
