@@ -43,6 +43,8 @@ package struct BundleBuilder {
         }
     }
 
+    private struct CapReached: Error {}
+
     private let host: String
     private var object: [UInt8] = []
     private var segments: [Manifest.Segment] = []
@@ -73,16 +75,19 @@ package struct BundleBuilder {
     ///   - identity: who it is. Segments are to be added in the order of writer and number.
     ///   - rawBytes: its exact size, which the frame's header announces.
     ///   - sha256: what the SHA-256 of the pieces must be, hexadecimal; nil for anything.
+    ///   - lines: how many lines it must have; nil for any number.
+    ///   - cap: the size that the object may come to, bytes; a first segment may take it beyond that.
     ///   - read: calls what it is given with one piece of the segment after another.
-    /// - Returns: the manifest's entry.
+    /// - Returns: the manifest's entry; nil when the object would become larger than `cap`.
     /// - Throws: ``ObjectFormatError`` with `changedSegment` when the pieces are not `rawBytes` long or have another
-    ///   hash; what `read` throws.
+    ///   hash, with `damagedSegment` when they have another number of lines; what `read` throws.
     @discardableResult
     package mutating func add(
-        _ identity: Identity, rawBytes: Int, sha256: String? = nil,
+        _ identity: Identity, rawBytes: Int, sha256: String? = nil, lines expectedLines: Int? = nil, cap: Int = .max,
         read: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
-    ) throws -> Manifest.Segment {
+    ) throws -> Manifest.Segment? {
         let offset = object.count
+        let cap = segments.isEmpty ? Int.max : cap
         do {
             let encoder = try ZstdEncoder(level: BundleBuilder.level, contentSize: rawBytes)
             var hash = SHA256()
@@ -94,11 +99,18 @@ package struct BundleBuilder {
                 hash.update(piece)
                 lines.update(piece)
                 try encoder.append(piece, into: &object)
+                if object.count > cap { throw CapReached() }
             }
             guard size == rawBytes else { throw BundleBuilder.changed(identity, rawBytes) }
             try encoder.finish(into: &object)
             let rawSHA256 = hex(hash.finalize())
             guard rawSHA256 == sha256 ?? rawSHA256 else { throw BundleBuilder.changed(identity, rawBytes) }
+            if let expectedLines, lines.total != expectedLines {
+                throw ObjectFormatError(
+                    .damagedSegment,
+                    "\(identity.file) holds \(lines.total) lines and its name says \(expectedLines): it was damaged "
+                        + "after it was sealed")
+            }
             let segment = Manifest.Segment(
                 writer: identity.writer, seq: identity.seq, sealed_ms: identity.sealed_ms, lines: lines.total,
                 rawBytes: size, rawSHA256: rawSHA256, offset: offset,
@@ -106,6 +118,9 @@ package struct BundleBuilder {
                 end: identity.end, adopted: identity.adopted, replay: identity.replay)
             segments.append(segment)
             return segment
+        } catch is CapReached {
+            object.removeSubrange(offset...)
+            return nil
         } catch {
             object.removeSubrange(offset...)
             throw error
@@ -114,7 +129,7 @@ package struct BundleBuilder {
 
     /// Adds one segment that is in memory.
     @discardableResult
-    package mutating func add(_ identity: Identity, bytes: [UInt8]) throws -> Manifest.Segment {
+    package mutating func add(_ identity: Identity, bytes: [UInt8]) throws -> Manifest.Segment? {
         try add(identity, rawBytes: bytes.count) { sink in try bytes.withUnsafeBytes { try sink($0) } }
     }
 

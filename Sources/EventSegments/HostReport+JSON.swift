@@ -15,6 +15,7 @@ extension HostReport {
         bytes.append(contentsOf: unshipped.encoded())
         bytes.appendField("last_upload_ms", lastUpload_ms.map { Array(String($0).utf8) })
         bytes.appendField("last_error", lastError.map(quoted))
+        if isPartial { bytes.appendField("partial", Array("true".utf8)) }
         bytes.append(contentsOf: ",\"writers\":[".utf8)
         for (index, writer) in writers.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
@@ -53,7 +54,8 @@ extension HostReport {
         self.init(
             host: host, time_ms: time_ms, state: state, shipperVersion: value["shipper_version"]?.string ?? "",
             started_ms: started_ms, unshipped: unshipped, lastUpload_ms: value["last_upload_ms"]?.integer,
-            lastError: value["last_error"]?.string, writers: writers)
+            lastError: value["last_error"]?.string, writers: writers,
+            isPartial: value["partial"]?.bool ?? false)
     }
 }
 

@@ -88,10 +88,13 @@ package struct HostReport: Equatable, Sendable {
     package var lastError: String?
     /// Every writer that has not ended and been proven, by name.
     package var writers: [Writer]
+    /// Whether a spool directory could not be read since the shipper began: its writers are missing here, and have not
+    /// ended for that; and what it holds is not counted as unshipped.
+    package var isPartial: Bool
 
     package init(
         host: String, time_ms: Int64, state: State, shipperVersion: String, started_ms: Int64, unshipped: Unshipped,
-        lastUpload_ms: Int64?, lastError: String?, writers: [Writer]
+        lastUpload_ms: Int64?, lastError: String?, writers: [Writer], isPartial: Bool = false
     ) {
         self.host = host
         self.time_ms = time_ms
@@ -102,5 +105,6 @@ package struct HostReport: Equatable, Sendable {
         self.lastUpload_ms = lastUpload_ms
         self.lastError = lastError
         self.writers = writers
+        self.isPartial = isPartial
     }
 }

@@ -16,6 +16,8 @@ package struct ObjectFormatError: Error, Equatable, Sendable, CustomStringConver
         package static let invalidReport = Code(rawValue: "invalid_report")
         /// A segment's bytes are not the bytes that were announced.
         package static let changedSegment = Code(rawValue: "changed_segment")
+        /// A sealed segment does not hold what its name says.
+        package static let damagedSegment = Code(rawValue: "damaged_segment")
     }
 
     /// The kind of fault.

@@ -39,8 +39,15 @@ package struct Spool: Sendable {
     package let open: [OpenFile]
     /// The lock files, by writer.
     package let locks: [LockFile]
+    /// Segments that were found damaged and put aside: never shipped, never touched.
+    package let damaged: [SealedFile]
+    /// Names of segments and lock files that are no regular files: links are not followed.
+    package let irregular: [String]
     /// Names of everything else: never shipped, never touched.
     package let others: [String]
+
+    /// What is added to the name of a damaged segment.
+    package static let damagedSuffix = ".damaged"
 
     /// Reads a directory.
     ///
@@ -58,6 +65,8 @@ package struct Spool: Sendable {
         var sealed: [SealedFile] = []
         var open: [OpenFile] = []
         var locks: [LockFile] = []
+        var damaged: [SealedFile] = []
+        var irregular: [String] = []
         var others: [String] = []
         for entry in entries {
             if entry.isRegular, let name = SegmentName(entry.name) {
@@ -68,6 +77,14 @@ package struct Spool: Sendable {
                 }
             } else if entry.isRegular, let writer = WriterName(lockFileName: entry.name) {
                 locks.append(LockFile(writer: writer, modified_ms: entry.modified_ms))
+            } else if entry.isRegular, entry.name.hasSuffix(Spool.damagedSuffix),
+                let name = SegmentName(String(entry.name.dropLast(Spool.damagedSuffix.utf8.count))), !name.isOpen
+            {
+                damaged.append(SealedFile(name: name, size: entry.size))
+            } else if !entry.isRegular,
+                SegmentName(entry.name) != nil || WriterName(lockFileName: entry.name) != nil
+            {
+                irregular.append(entry.name)
             } else {
                 others.append(entry.name)
             }
@@ -76,6 +93,8 @@ package struct Spool: Sendable {
         self.sealed = sealed.sorted { $0.name < $1.name }
         self.open = open.sorted { $0.name < $1.name }
         self.locks = locks.sorted { $0.writer < $1.writer }
+        self.damaged = damaged.sorted { $0.name < $1.name }
+        self.irregular = irregular.sorted()
         self.others = others.sorted()
     }
 }

@@ -50,15 +50,17 @@ struct Adoption {
             // Gone, come or written to until the lock was taken: judged again by the next scan.
             guard (files.lock != nil) == (held != nil), isQuiet(files) else { return .alive }
             let (open, sealed, lock) = (files.open, files.sealed, files.lock)
+            let aside = files.damaged
             let record = lock == nil ? nil : LockRecord.read(lockPath)
             if lock == nil, open.isEmpty { return .alive }
-            if sealed.contains(where: \.name.isEnd) {
+            if (sealed + aside).contains(where: \.name.isEnd) {
                 // A clean close, or an adoption, was cut off before its last step.
                 if lock != nil { try DurableFile.remove(path: lockPath) }
                 return .completed
             }
             let lines = try seal(open, now_ms: now_ms) + sealed.reduce(0) { $0 + $1.name.lines }
-            try createEnd(writer, open: open, sealed: sealed, record: record, found: lines, now_ms: now_ms)
+            try createEnd(
+                writer, open: open, sealed: sealed, aside: aside, record: record, found: lines, now_ms: now_ms)
             if lock != nil { try DurableFile.remove(path: lockPath) }
             return .adopted(lines: lines)
         }
@@ -89,11 +91,12 @@ struct Adoption {
 
     /// Creates the end segment: one `writer` line with the lock file's counts, raised to what was found.
     private func createEnd(
-        _ writer: WriterName, open: [Spool.OpenFile], sealed: [Spool.SealedFile], record: LockRecord?, found: Int,
-        now_ms: Int64
+        _ writer: WriterName, open: [Spool.OpenFile], sealed: [Spool.SealedFile], aside: [Spool.SealedFile],
+        record: LockRecord?, found: Int, now_ms: Int64
     ) throws {
         let seq = max(
-            record?.seq ?? 0, (open.map(\.name.seq).max() ?? -1) + 1, (sealed.map(\.name.seq).max() ?? -1) + 1)
+            record?.seq ?? 0, (open.map(\.name.seq).max() ?? -1) + 1,
+            ((sealed + aside).map(\.name.seq).max() ?? -1) + 1)
         var counts = record?.counts ?? WriterCounts()
         // Segments shipped before hold what the record counted and these files do not; the files may hold more than the
         // record, which is up to a second old.
@@ -129,11 +132,14 @@ struct Adoption {
 struct WriterFiles: Equatable {
     var open: [Spool.OpenFile] = []
     var sealed: [Spool.SealedFile] = []
+    /// Damaged ones, whose numbers are taken.
+    var damaged: [Spool.SealedFile] = []
     var lock: Spool.LockFile?
 
     init(of writer: WriterName, in spool: Spool) {
         open = spool.open.filter { $0.name.writer == writer }
         sealed = spool.sealed.filter { $0.name.writer == writer }
+        damaged = spool.damaged.filter { $0.name.writer == writer }
         lock = spool.locks.first { $0.writer == writer }
     }
 
@@ -145,6 +151,7 @@ struct WriterFiles: Equatable {
         for lock in spool.locks { files[lock.writer, default: WriterFiles()].lock = lock }
         for file in spool.open { files[file.name.writer, default: WriterFiles()].open.append(file) }
         for file in spool.sealed { files[file.name.writer]?.sealed.append(file) }
+        for file in spool.damaged { files[file.name.writer]?.damaged.append(file) }
         return files
     }
 
@@ -169,6 +176,13 @@ enum SegmentTail {
     static func writerLine(path: String, size: Int) -> WriterLine? {
         guard let tail = try? FileReading.tail(of: path, size: size, count: bytes) else { return nil }
         return writerLine(tail: tail)
+    }
+
+    /// The `writer` line that ends a segment, as ``writerLine(path:size:)``.
+    ///
+    /// - Throws: `SystemError` when the file cannot be read.
+    static func readWriterLine(path: String, size: Int) throws -> WriterLine? {
+        writerLine(tail: try FileReading.tail(of: path, size: size, count: bytes))
     }
 
     /// The `writer` line at the end of bytes.

@@ -17,10 +17,14 @@ final class BundleSource: Sendable {
     struct Outcome: Sendable {
         var made: Made?
         var included: [SegmentID] = []
-        var failed: [SegmentID] = []
-        /// One sentence for each segment that could not be read, or is not what its name says.
-        var faults: [String] = []
+        /// What could not be read, and why; it stays in the spool.
+        var failed: [SegmentID: String] = [:]
+        /// One sentence for each segment that is not what its name says and was put aside.
+        var damaged: [String] = []
     }
+
+    /// How much may be added to an object that is full, bytes.
+    private static let smallBytes = 1 << 20
 
     private let host: String
     private let prefix: String
@@ -88,35 +92,65 @@ final class BundleSource: Sendable {
         foreign.withLock { logs in logs?.shipped(ids) ?? [] }
     }
 
+    /// Takes other streams over from now on; what is remembered of the old ones stays where they are the same.
+    func configure(streams: [StreamConfiguration], stateDirectory: String) {
+        foreign.withLock { logs in
+            logs =
+                streams.isEmpty
+                ? nil
+                : ForeignLogs(
+                    streams: streams, host: host, stateDirectory: stateDirectory, looking: looking, shipping: shipping)
+        }
+    }
+
     /// Makes an object of segments; those that cannot be read are left out, and so is what would make it too large.
     ///
-    /// Blocks for reading and compression: about 3 ms for each MiB.
+    /// Blocks for reading and compression: about 3 ms for each MiB. Memory: the object, which has at most one and a half
+    /// times the limit unless its first segment alone comes to more.
     ///
     /// - Parameters:
     ///   - segments: which, in the order of the object, with their sizes.
     ///   - limit: no further segment is added once the object has this size, in bytes.
     func make(_ segments: [(id: SegmentID, rawBytes: Int)], limit: Int) -> Outcome {
         var outcome = Outcome()
-        // The last segment may take it over the limit, by at most what one segment compresses to.
-        var builder = BundleBuilder(host: host, expectedBytes: limit + (24 << 20))
+        let cap = limit + limit / 2
+        // Memory that is never written to is never used. The first segment may go beyond the cap.
+        var builder = BundleBuilder(host: host, expectedBytes: max(cap, ForeignReading.longestPiece) + BundleSource.smallBytes)
+        var raw = 0
+        var small = BundleSource.smallBytes
         for (id, rawBytes) in segments {
-            if builder.count > 0, builder.compressedBytes >= limit { break }
-            do {
-                if ForeignLogs.owns(id) {
-                    try foreign.withLock { logs in _ = try logs?.add(id, to: &builder) }
-                } else {
-                    try addNative(id, rawBytes: rawBytes, to: &builder, faults: &outcome.faults)
+            var room = cap
+            if builder.count > 0 {
+                // What would not fit, as far as this object's own ratio tells, is not begun; what is small goes along, so
+                // that it never waits for others that come before it only by their writer's name.
+                let expected = Double(rawBytes) * Double(builder.compressedBytes) / Double(max(1, raw))
+                let isFull = builder.compressedBytes >= limit || builder.compressedBytes + Int(expected) > cap
+                let isSmall = rawBytes + rawBytes / 16 <= small
+                if isFull, !isSmall { continue }
+                if isFull {
+                    small -= rawBytes + rawBytes / 16
+                    room = .max
                 }
+            }
+            do {
+                let before = builder.count
+                if ForeignLogs.owns(id) {
+                    try foreign.withLock { logs in _ = try logs?.add(id, cap: room, to: &builder) }
+                } else {
+                    try addNative(id, rawBytes: rawBytes, cap: room, to: &builder)
+                }
+                if builder.count == before { continue }
+                raw += rawBytes
                 outcome.included.append(id)
             } catch let error as SystemError where error.isNotFound {
                 // Retired by an earlier object, or removed by somebody: the next scan will tell.
-                outcome.failed.append(id)
+                outcome.failed[id] = "its file is gone"
             } catch is ReadingStopped {
-                outcome.failed.append(id)
+                outcome.failed[id] = "the program ends"
+            } catch let error as ObjectFormatError where error.code == .damagedSegment && !ForeignLogs.owns(id) {
+                putAside(id, because: error, &outcome)
             } catch {
-                outcome.failed.append(id)
-                outcome.faults.append(
-                    "segment \(id.seq) of \(id.writer) cannot be read and stays in the spool: \(error)")
+                outcome.failed[id] = "it cannot be read and stays in the spool: \(error)"
             }
         }
         guard builder.count > 0 else { return outcome }
@@ -128,27 +162,39 @@ final class BundleSource: Sendable {
         return outcome
     }
 
-    private func addNative(
-        _ id: SegmentID, rawBytes: Int, to builder: inout BundleBuilder, faults: inout [String]
-    ) throws {
+    /// Renames a damaged segment, so that it is never shipped and never removed; the others go on.
+    private func putAside(_ id: SegmentID, because error: ObjectFormatError, _ outcome: inout Outcome) {
+        let path = id.path + Spool.damagedSuffix
+        do {
+            try DurableFile.rename(from: id.path, to: path)
+            outcome.failed[id] = "it was damaged and is put aside"
+            outcome.damaged.append("\(error); it is put aside as \(path)")
+        } catch {
+            outcome.failed[id] = "it was damaged after it was sealed, and cannot be put aside: \(error)"
+        }
+    }
+
+    /// Adds a segment of our own writers, unless the object would become too large.
+    private func addNative(_ id: SegmentID, rawBytes: Int, cap: Int, to builder: inout BundleBuilder) throws {
         let folder = DurableFile.folder(of: id.path)
         let file = String(id.path.dropFirst(folder.utf8.count + 1))
         guard let name = SegmentName(file) else {
             throw ObjectFormatError(.changedSegment, "\(id.path) is not the name of a segment")
         }
-        let line = SegmentTail.writerLine(path: id.path, size: rawBytes)
+        let line = try SegmentTail.readWriterLine(path: id.path, size: rawBytes)
+        if let line, line.writer != id.writer || line.segment != id.seq {
+            throw ObjectFormatError(
+                .damagedSegment,
+                "\(file) ends with the line of segment \(line.segment) of \(line.writer): it was damaged or renamed "
+                    + "after it was sealed")
+        }
         // A segment sealed for a dead writer has no line of its own: its writer's adopted end tells what it was.
         let replay = line?.replay ?? BundleSource.adoptedEnd(of: name, in: folder)?.replay ?? false
         let identity = BundleBuilder.Identity(
             writer: id.writer, seq: id.seq, sealed_ms: name.sealed_ms, file: file, end: name.isEnd,
             adopted: line?.adopted ?? true, replay: replay)
-        let segment = try builder.add(identity, rawBytes: rawBytes) { sink in
+        try builder.add(identity, rawBytes: rawBytes, lines: name.lines, cap: cap) { sink in
             try FileReading.pieces(of: id.path, count: rawBytes + 1, sink)
-        }
-        if segment.lines != name.lines {
-            faults.append(
-                "\(file) holds \(segment.lines) lines and its name says \(name.lines): it was damaged after it was "
-                    + "sealed; it is shipped as it is")
         }
     }
 

@@ -55,3 +55,25 @@ package struct FileSystemKind: Equatable, Sendable {
         return best?.type
     }
 }
+
+/// How full the file system of a folder is (statvfs(3)).
+package struct FileSystemSpace: Equatable, Sendable {
+    /// Bytes in all.
+    package let totalBytes: Int
+    /// Bytes that ordinary users may still use.
+    package let freeBytes: Int
+    /// Inodes in all; 0 where the file system has no such limit.
+    package let totalInodes: Int
+    /// Inodes that ordinary users may still use.
+    package let freeInodes: Int
+
+    /// - Parameter path: a folder; nil when it cannot be asked.
+    package init?(of path: String) {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return nil }
+        totalBytes = Int(status.f_blocks) * Int(status.f_frsize)
+        freeBytes = Int(status.f_bavail) * Int(status.f_frsize)
+        totalInodes = Int(status.f_files)
+        freeInodes = Int(status.f_favail)
+    }
+}

@@ -1,3 +1,4 @@
+package import DurableIO
 import EventSegments
 package import Logging
 package import ObjectStorage
@@ -11,8 +12,8 @@ package final class Shipper: Sendable {
 
     private typealias Machine = ShipperStateMachine
 
-    private let configuration: ShipperConfiguration
-    private let store: any ObjectStore
+    private let current: Mutex<ShipperConfiguration>
+    private let currentStore: Mutex<any ObjectStore>
     private let logger: Logger
     private let notify: NotifySocket
     private let source: BundleSource
@@ -30,19 +31,22 @@ package final class Shipper: Sendable {
     ///   - registry: takes the metrics.
     ///   - notify: the service manager.
     ///   - logger: takes what happens.
+    ///   - locks: the locks of spool directories that are held already, by directory.
     package init(
         _ configuration: ShipperConfiguration, store: any ObjectStore, registry: MetricsRegistry, notify: NotifySocket,
-        logger: Logger
+        logger: Logger, locks: [String: FileLock] = [:]
     ) {
-        self.configuration = configuration
-        self.store = store
+        current = Mutex(configuration)
+        currentStore = Mutex(store)
         self.logger = logger
         self.notify = notify
         source = BundleSource(
             host: configuration.host, prefix: configuration.prefix,
             streams: configuration.streams, stateDirectory: configuration.stateDirectory)
-        spool = Mutex(SpoolReader(directories: configuration.spools, deadAfter_ms: configuration.deadAfter_ms))
+        spool = Mutex(
+            SpoolReader(directories: configuration.spools, deadAfter_ms: configuration.deadAfter_ms, locks: locks))
         metrics = ShipperMetrics(registry, version: Shipper.version, streams: configuration.streams.map(\.name))
+        metrics.watchSpace(registry, of: configuration.spools)
         var status = ShipperStatus()
         status.host = configuration.host
         status.started_ms = SystemTime.now_ms()
@@ -55,6 +59,29 @@ package final class Shipper: Sendable {
         var status = state.withLock { $0 }
         status.foreignStalled_ms = source.stalled_ms
         return status
+    }
+
+    private var configuration: ShipperConfiguration { current.withLock { $0 } }
+    private var store: any ObjectStore { currentStore.withLock { $0 } }
+
+    /// Takes another configuration over from now on; requests under way end as they began.
+    ///
+    /// - Parameters:
+    ///   - new: what it is told. Host, spools, folder of the state, the store's URL, the admin address and the age of
+    ///     death stay as they were.
+    ///   - store: the store it means.
+    /// - Returns: the keys that differ and take effect with a restart only.
+    package func reload(_ new: ShipperConfiguration, store: any ObjectStore) -> [String] {
+        let (merged, late, hasNewStreams) = current.withLock { current in
+            let (merged, late) = current.merged(with: new)
+            let hasNewStreams = merged.streams != current.streams
+            current = merged
+            return (merged, late, hasNewStreams)
+        }
+        if !late.contains("store.url") { currentStore.withLock { $0 = store } }
+        if hasNewStreams { source.configure(streams: merged.streams, stateDirectory: merged.stateDirectory) }
+        sink.yield(.configured(merged.machine))
+        return late
     }
 
     /// Asks the shipper to end: what is sealed is shipped within the configured time, and the last report is written.
@@ -137,14 +164,26 @@ package final class Shipper: Sendable {
             }
         case .scanForeign:
             group.addTask { [self] in
-                guard await recall() else { return }
+                if await Blocking.run({ [source] in source.history() }) != nil {
+                    sink.yield(.unknownHistory)
+                    return
+                }
                 let scan = await Blocking.run { [source] in source.scanForeign() }
                 tell(scan)
                 sink.yield(.scannedForeign(scan?.candidates ?? []))
             }
+        case .recall:
+            group.addTask { [self] in
+                let failure = await recall()
+                if !Task.isCancelled { sink.yield(.recalled(failure)) }
+            }
+        case .recallFailure(let error, _):
+            let reason =
+                "the bucket cannot be asked what was shipped of foreign logs, so none is shipped yet: \(error)"
+            logger.error("\(reason)")
+            state.withLock { $0.foreignFaults = [reason] }
         case .build(let job, let ids):
-            let sizes = Dictionary(machine.waiting.map { ($0.id, $0.rawBytes) }) { first, _ in first }
-            let segments = ids.map { (id: $0, rawBytes: sizes[$0] ?? 0) }
+            let segments = ids.map { (id: $0, rawBytes: machine.rawBytes(of: $0)) }
             group.addTask { [self] in await build(job, segments) }
         case .request(let job, let request):
             group.addTask { [self] in
@@ -152,6 +191,10 @@ package final class Shipper: Sendable {
                 sink.yield(.answered(job, answer))
             }
         case .proven(let job, let method, let segments): proven(job, method, segments)
+        case .abandoned(let job):
+            bundles.withLock { $0[job] = nil }
+            begun.withLock { $0[job] = nil }
+            metrics.abandoned.add()
         case .retire(let ids):
             group.addTask { [self] in await retire(ids) }
         case .failure(_, let error, let pause_ms, let failures): failed(error, pause_ms: pause_ms, failures: failures)
@@ -167,7 +210,10 @@ package final class Shipper: Sendable {
     private func build(_ job: Machine.Job, _ segments: [(id: SegmentID, rawBytes: Int)]) async {
         let limit = configuration.machine.bundleBytes
         let outcome = await Blocking.run { [source] in source.make(segments, limit: limit) }
-        for fault in outcome.faults { logger.error("\(fault)") }
+        for (id, reason) in outcome.failed.sorted(by: { $0.key < $1.key }).prefix(10) {
+            logger.error("segment \(id.seq) of \(id.writer): \(reason)")
+        }
+        for damage in outcome.damaged { logger.error("\(damage)") }
         if let made = outcome.made {
             bundles.withLock { $0[job] = made }
             begun.withLock { $0[job] = SystemTime.monotonic_ns() }
@@ -193,9 +239,7 @@ package final class Shipper: Sendable {
                 let page = try await store.list(prefix: made.key, startAfter: nil, limit: 1)
                 guard let info = page.objects.first, info.key == made.key else { return .absent }
                 return .info(size: info.size, etag: info.etag, sha256: nil)
-            case .fetch:
-                let bytes = try await store.get(made.key, range: nil)
-                return .content(sha256: await Blocking.run { hashOf(bytes) })
+            case .fetch: return try await fetch(made)
             }
         } catch let error as StorageError where error.kind == .notFound {
             return .absent
@@ -205,6 +249,27 @@ package final class Shipper: Sendable {
             return .failed(StorageError(.unknown, operation: "\(request) \(made.key)", message: "\(error)"))
         }
     }
+
+    /// Hashes the stored object in pieces, so that it is never in memory twice.
+    private func fetch(_ made: BundleSource.Made) async throws -> UploadProof.Answer {
+        let size = made.bundle.object.count
+        var hash = SHA256()
+        var done = 0
+        while done < size {
+            let piece = try await store.get(made.key, range: done..<min(size, done + Shipper.fetchBytes))
+            guard !piece.isEmpty else { break }
+            hash.update(piece)
+            done += piece.count
+        }
+        // Nothing may follow.
+        do {
+            let more = try await store.get(made.key, range: size..<(size + 1))
+            if !more.isEmpty { return .content(sha256: []) }
+        } catch let error as StorageError where error.kind == .rangeNotSatisfiable {}
+        return .content(sha256: hash.finalize())
+    }
+
+    private static let fetchBytes = 1 << 20
 
     private func proven(_ job: Machine.Job, _ method: UploadProof.Method, _ segments: [SegmentID]) {
         guard let made = bundles.withLock({ $0.removeValue(forKey: job) }) else { return }
@@ -273,39 +338,28 @@ package final class Shipper: Sendable {
         sink.yield(.retired(gone, failed: ids.filter { !removed.contains($0) }))
     }
 
-    /// Asks the bucket what was shipped of foreign logs where that is not remembered, until there is an answer.
+    /// Asks the bucket what was shipped of foreign logs where that is not remembered.
     ///
-    /// - Returns: false when the service ends.
-    private func recall() async -> Bool {
+    /// - Returns: why it could not be asked; nil once that is settled.
+    private func recall() async -> StorageError? {
+        guard let span = await Blocking.run({ [source] in source.history() }) else { return nil }
         let history = StoredHistory(store: store, prefix: configuration.prefix, host: configuration.host)
-        var failures = 0
-        while let span = await Blocking.run({ [source] in source.history() }) {
-            var stored: [Manifest.Segment]?
-            do {
-                stored = try await history.segments(from_ms: span.lowerBound, to_ms: span.upperBound)
-            } catch let error as StorageError where error.kind != .accessDenied {
-                failures += 1
-                let reason =
-                    "the bucket cannot be asked what was shipped of foreign logs, so none is shipped yet: \(error)"
-                logger.error("\(reason)")
-                state.withLock { $0.foreignFaults = [reason] }
-                let pause = configuration.machine.backoff.delay(failures: failures, random: .random(in: 0..<1))
-                try? await Task.sleep(for: pause)
-                if Task.isCancelled { return false }
-                continue
-            } catch is CancellationError {
-                return false
-            } catch {
-                logger.error("the bucket may not be asked what was shipped", metadata: ["reason": "\(error)"])
-            }
-            let fault = await Blocking.run { [source, stored] in source.recall(stored) }
-            if let fault { logger.error("\(fault)") }
-            logger.notice(
-                "what was shipped of foreign logs was not remembered and is looked up in the bucket",
-                metadata: ["segments": "\(stored?.count ?? 0)"])
-            break
+        var stored: [Manifest.Segment]?
+        do {
+            stored = try await history.segments(from_ms: span.lowerBound, to_ms: span.upperBound)
+        } catch let error as StorageError where error.kind == .accessDenied {
+            logger.error("the bucket may not be asked what was shipped", metadata: ["reason": "\(error)"])
+        } catch let error as StorageError {
+            return error
+        } catch {
+            return StorageError(.unknown, operation: "list what was shipped", message: "\(error)")
         }
-        return !Task.isCancelled
+        let fault = await Blocking.run { [source, stored] in source.recall(stored) }
+        if let fault { logger.error("\(fault)") }
+        logger.notice(
+            "what was shipped of foreign logs was not remembered and is looked up in the bucket",
+            metadata: ["segments": "\(stored?.count ?? 0)"])
+        return nil
     }
 
     private func readSpool() async -> SpoolScan {
@@ -320,13 +374,6 @@ package final class Shipper: Sendable {
         if isLast {
             let scan = await readSpool()
             state.withLock { $0.scan = scan }
-        }
-        guard status.scan.isKnown else {
-            // A report without the writers of a directory would tell that they are gone.
-            let reason = "the host's report is not written: a spool directory could not be read since the start"
-            metrics.reportFailures.add()
-            logger.warning("\(reason)")
-            return state.withLock { $0.reportError = reason }
         }
         let report = status.report(now_ms: SystemTime.now_ms(), isStopped: isLast)
         let key = ObjectKey.hostReport(prefix: configuration.prefix, host: configuration.host)
@@ -370,11 +417,13 @@ package final class Shipper: Sendable {
 
     private func note(_ machine: Machine, _ now: Machine.Moment) {
         let waiting = machine.waiting
+        let held = machine.held
         let (scan, faults) = state.withLock { state in
             state.waiting = waiting
+            state.held = held
             return (state.scan, state.faults.count)
         }
-        metrics.note(scan, waiting: waiting)
+        metrics.note(scan, waiting: waiting, held: held.count)
         metrics.faults.set(Double(faults))
     }
 

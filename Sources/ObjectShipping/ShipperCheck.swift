@@ -5,7 +5,7 @@ import Glibc
 import ObjectStorage
 import ServiceSupport
 
-/// Tries everything the shipper needs and tells what is wrong and how to mend it.
+/// Tries everything the shipper needs and tells what is wrong, by which evidence, and how to mend it.
 package struct ShipperCheck: Sendable {
     /// One line of the result.
     package struct Finding: Equatable, Sendable {
@@ -18,12 +18,40 @@ package struct ShipperCheck: Sendable {
 
         /// How it stands.
         package let verdict: Verdict
-        /// One sentence.
+        /// A stable word for what was found, such as `spool_missing`.
+        package let name: String
+        /// What was found, with the evidence.
         package let text: String
+        /// What to do; empty for nothing.
+        package let mend: String
+
+        package init(_ verdict: Verdict, _ name: String, _ text: String, mend: String = "") {
+            self.verdict = verdict
+            self.name = name
+            self.text = text
+            self.mend = mend
+        }
+
+        /// The finding for people, one line.
+        package var line: String {
+            let head = verdict.rawValue + String(repeating: " ", count: max(1, 7 - verdict.rawValue.utf8.count))
+            let body = mend.isEmpty ? text : "\(text): \(mend)"
+            return head + (verdict == .good ? body : "\(name): \(body)").map { $0.isNewline ? " " : String($0) }.joined()
+        }
+
+        /// The finding for programs: a JSON object on one line.
+        package var json: String {
+            var json = JSONText()
+            json.field("verdict", verdict == .caution ? "note" : verdict.rawValue.lowercased())
+            json.field("name", name)
+            json.field("text", text)
+            json.field("mend", mend)
+            return String(decoding: json.closed, as: UTF8.self)
+        }
     }
 
-    private let configuration: ShipperConfiguration
-    private let environment: [String: String]
+    let configuration: ShipperConfiguration
+    let environment: [String: String]
 
     /// - Parameters:
     ///   - configuration: what to try.
@@ -37,189 +65,66 @@ package struct ShipperCheck: Sendable {
     ///
     /// - Parameter tell: called with each finding as soon as it is known.
     package func run(_ tell: (Finding) -> Void) async {
-        tell(.init(verdict: .good, text: "host \(configuration.host), objects under \(configuration.store.url)"))
-        for spool in configuration.spools { checkFolder(spool, called: "spool", isSpool: true).forEach(tell) }
-        if !configuration.streams.isEmpty {
-            checkFolder(configuration.stateDirectory, called: "state", isSpool: false).forEach(tell)
-        }
+        tell(checkHost())
+        for spool in configuration.spools { checkSpool(spool).forEach(tell) }
+        if !configuration.streams.isEmpty { tell(checkState(configuration.stateDirectory)) }
         for stream in configuration.streams { checkStream(stream).forEach(tell) }
-        let store: any ObjectStore
-        do {
-            store = try configuration.store.makeStore(environment: Environment(environment))
-        } catch {
-            return tell(.init(verdict: .fault, text: "\(error)"))
-        }
-        if configuration.store.url.hasPrefix("s3://") { tell(await checkCredentials()) }
-        await checkStore(store, tell)
+        if let refused = checkTruncated() { tell(refused) }
+        await checkStore(tell)
     }
 
-    private func checkFolder(_ path: String, called name: String, isSpool: Bool) -> [Finding] {
+    /// Names that many machines have: their reports would overwrite each other.
+    private static let commonNames: Set<String> = [
+        "localhost", "localhost.localdomain", "localhost6", "unknown", "debian", "ubuntu", "raspberrypi",
+    ]
+
+    private func checkHost() -> Finding {
+        let host = configuration.host
+        if ShipperCheck.commonNames.contains(host) {
+            return Finding(
+                .fault, "host_name", "the host's name is '\(host)', which other machines have too, and each would "
+                    + "overwrite the other's report", mend: "set 'host' to a name of its own, or the kernel's (hostnamectl)")
+        }
+        if host.utf8.count == 12, host.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) {
+            return Finding(
+                .caution, "host_name", "the host's name '\(host)' looks like a container's number, which changes with "
+                    + "every start", mend: "set 'host' to a name that stays")
+        }
+        return Finding(.good, "host_name", "host \(host), objects under \(configuration.store.url)")
+    }
+
+    /// Tries whether files can be made in a folder and locked.
+    ///
+    /// - Returns: nil when they can.
+    func tryFolder(_ path: String, _ name: String) -> Finding? {
+        let probe = "\(path)/.nadi-check-\(getpid())"
         do {
-            guard let entry = try DurableFile.entry(path) else {
-                return [.init(verdict: .fault, text: "\(name) \(path) does not exist: make it, writable for this user")]
-            }
-            guard entry.isDirectory else {
-                return [.init(verdict: .fault, text: "\(name) \(path) is not a directory (links are not followed)")]
-            }
-            let kind = try FileSystemKind(of: path)
-            if isSpool, let refusal = kind.refusal {
-                return [.init(verdict: .fault, text: "\(name) \(path) \(refusal)")]
-            }
-            let probe = "\(path)/.nadi-check-\(getpid())"
             try DurableFile.replace(path: probe, bytes: Array("probe\n".utf8))
             defer { unlink(probe) }
             guard try FileLock.attempt(path: probe) != nil else {
-                return [
-                    .init(
-                        verdict: .fault,
-                        text: "\(name) \(path): a file of our own cannot be locked: use another file system")
-                ]
-            }
-            var findings = [Finding(verdict: .good, text: "\(name) \(path) is writable and locks work (\(kind.name))")]
-            if isSpool, let caution = kind.caution {
-                findings.append(.init(verdict: .caution, text: "\(name) \(path): \(caution)"))
-            }
-            if isSpool {
-                let unreadable = ShipperCheck.unreadable(try Spool(reading: path)) {
-                    access("\(path)/\($0)", R_OK) == 0
-                }
-                if let first = unreadable.first {
-                    findings.append(
-                        .init(
-                            verdict: .fault,
-                            text: "\(unreadable.count) files of writers in \(path) cannot be read, such as \(first): "
-                                + "let writers and the shipper share a group"))
-                }
-            }
-            return findings
-        } catch {
-            return [.init(verdict: .fault, text: "\(name) \(path): \(error)")]
-        }
-    }
-
-    /// The names of writers' files that cannot be read: sealed segments are shipped, and what a dead writer left open is
-    /// sealed with the counts of its lock file.
-    static func unreadable(_ spool: Spool, _ canRead: (String) -> Bool) -> [String] {
-        let names =
-            spool.sealed.map(\.name.fileName) + spool.open.map(\.name.fileName) + spool.locks.map(\.writer.lockFileName)
-        return names.filter { !canRead($0) }
-    }
-
-    private func checkStream(_ stream: StreamConfiguration) -> [Finding] {
-        let found = Glob.look(stream.paths)
-        if let fault = found.faults.first {
-            return [.init(verdict: .fault, text: "stream \(stream.name): \(fault)")]
-        }
-        let paths = found.paths.filter { !Glob.matches($0, stream.exclude) }
-        let rotated = paths.filter { path in
-            RotatedName(String(path.split(separator: "/").last ?? "")).isRotated
-        }
-        if let unreadable = rotated.first(where: { access($0, R_OK) != 0 }) {
-            return [
-                .init(
-                    verdict: .fault,
-                    text: "stream \(stream.name): \(unreadable) cannot be read: add this user to the log's group")
-            ]
-        }
-        let first =
-            paths.isEmpty
-            ? Finding(verdict: .caution, text: "stream \(stream.name): no file matches yet; check the globs")
-            : Finding(
-                verdict: .good, text: "stream \(stream.name): \(rotated.count) rotated of \(paths.count) files")
-        return [first] + checkRemoval(stream, rotated)
-    }
-
-    /// Tries whether shipped files can be removed from the folders they lie in.
-    private func checkRemoval(_ stream: StreamConfiguration, _ rotated: [String]) -> [Finding] {
-        guard stream.deletesAfterShipping else { return [] }
-        let folders =
-            rotated.isEmpty ? stream.paths.map(Glob.fixedFolder) : rotated.map { DurableFile.folder(of: $0) }
-        return Set(folders).sorted().map { folder in
-            let probe = "\(folder)/.nadi-check-\(getpid())"
-            do {
-                try DurableFile.replace(path: probe, bytes: [])
-                try DurableFile.remove(path: probe)
                 return Finding(
-                    verdict: .good,
-                    text: "stream \(stream.name): files can be removed from \(folder) by this user here; under "
-                        + "systemd the unit needs ReadWritePaths=\(folder)")
-            } catch {
-                return Finding(
-                    verdict: .fault,
-                    text: "stream \(stream.name): delete_after_shipping is on and nothing can be removed from "
-                        + "\(folder): let this user write there, and under systemd add ReadWritePaths=\(folder): \(error)"
-                )
+                    .fault, "\(name)_locks", "\(name) \(path): a file of our own cannot be locked",
+                    mend: "use a local file system")
             }
+            return nil
+        } catch {
+            var status = stat()
+            let facts =
+                stat(path, &status) == 0
+                ? " (its mode is 0\(String(status.st_mode & 0o7777, radix: 8)), its owner \(status.st_uid), its group "
+                    + "\(status.st_gid); this user is \(geteuid()), its group \(getegid()))" : ""
+            return Finding(
+                .fault, "\(name)_not_writable", "\(name) \(path) cannot be written to by this user\(facts): \(error)",
+                mend: "let the group write (chmod 2770) and this user be a member of it")
         }
     }
 
-    private func checkCredentials() async -> Finding {
-        do {
-            let provider = try configuration.store.makeCredentials(environment: Environment(environment))
-            _ = try await provider.credentials()
-            return .init(verdict: .good, text: "credentials from \(provider.name)")
-        } catch {
-            return .init(verdict: .fault, text: "credentials: \(error)")
+    private func checkState(_ path: String) -> Finding {
+        guard let entry = try? DurableFile.entry(path), entry.isDirectory else {
+            return Finding(
+                .fault, "state_missing", "state \(path) is no directory",
+                mend: "make it, owned by this user (StateDirectory= does so under systemd)")
         }
-    }
-
-    private func checkStore(_ store: any ObjectStore, _ tell: (Finding) -> Void) async {
-        let prefix = configuration.prefix.isEmpty ? "" : configuration.prefix + "/"
-        let key = "\(prefix)checks/\(configuration.host).txt"
-        let body = Array("nadi-shipper check \(SystemTime.text(SystemTime.now_ms()))\n".utf8)
-        do {
-            _ = try await store.put(key, body, PutOptions(contentType: "text/plain", isTrial: true))
-            tell(.init(verdict: .good, text: "the store takes objects"))
-        } catch {
-            return tell(.init(verdict: .fault, text: "the store does not take objects: \(error)"))
-        }
-        var info: ObjectInfo?
-        var denied: [String] = []
-        do {
-            info = try await store.head(key)
-        } catch {
-            denied.append("HEAD (\(error))")
-        }
-        do {
-            let page = try await store.list(prefix: key, startAfter: nil, limit: 1)
-            if info == nil { info = page.objects.first }
-        } catch {
-            denied.append("LIST (\(error))")
-        }
-        if let info {
-            let way =
-                if info.sha256 != nil {
-                    "the stored SHA-256"
-                } else if info.etag?.lowercased() == hex(MD5.hash(body)) {
-                    "the MD5 entity tag"
-                } else {
-                    "the answer to PUT and the size"
-                }
-            tell(.init(verdict: .good, text: "objects are proven by \(way)"))
-            let skew_ms = abs(info.modified_ms - SystemTime.now_ms())
-            tell(
-                skew_ms > 60_000
-                    ? .init(
-                        verdict: .fault,
-                        text:
-                            "this host's clock and the store's differ by \(skew_ms / 1_000) s: set it by NTP"
-                    )
-                    : .init(verdict: .good, text: "this host's clock and the store's agree"))
-        } else {
-            tell(
-                .init(
-                    verdict: .fault,
-                    text:
-                        "objects cannot be proven, so no segment would ever be removed: allow ListBucket or GetObject; "
-                        + denied.joined(separator: ", ")))
-        }
-        do {
-            try await store.delete(key)
-        } catch {
-            tell(
-                .init(
-                    verdict: .good,
-                    text: "the object \(key) stays there: these credentials may not delete, which is right"))
-        }
+        return tryFolder(path, "state") ?? Finding(.good, "state", "state \(path) is writable and locks work")
     }
 }

@@ -84,6 +84,26 @@ package struct ShipperConfiguration: Sendable {
         logLevel = try root.choice("log_level", of: levels).flatMap { Logger.Level(rawValue: $0) } ?? .info
     }
 
+    /// This configuration with what of a new one can take effect at once.
+    ///
+    /// - Returns: the configuration, and the keys that differ and need a restart.
+    func merged(with new: ShipperConfiguration) -> (configuration: ShipperConfiguration, late: [String]) {
+        var merged = new
+        var late: [String] = []
+        func keep<Value: Equatable>(_ key: String, _ path: WritableKeyPath<ShipperConfiguration, Value>) {
+            if merged[keyPath: path] != self[keyPath: path] { late.append(key) }
+            merged[keyPath: path] = self[keyPath: path]
+        }
+        keep("host", \.host)
+        keep("spool", \.spools)
+        keep("state", \.stateDirectory)
+        keep("store.url", \.store.url)
+        keep("dead_after", \.deadAfter_ms)
+        keep("admin", \.admin)
+        merged.machine.isOnce = machine.isOnce
+        return (merged, late)
+    }
+
     private static func host(_ root: ConfigurationSection) throws(ConfigurationError) -> String {
         guard let text = try root.string("host"), !text.isEmpty else { return HostName.current() }
         let name = HostName.normalise(text)

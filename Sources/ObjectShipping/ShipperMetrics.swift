@@ -11,6 +11,9 @@ final class ShipperMetrics: Sendable {
     let oldestPending: Gauge
     let spoolBytes: Gauge
     let spoolReadable: Gauge
+    let held: Gauge
+    let quarantined: Gauge
+    let spoolFree: Gauge
     let writersOpen: Gauge
     let writersAdopted: Counter
     let foreignRefused: Gauge
@@ -20,6 +23,7 @@ final class ShipperMetrics: Sendable {
     let uploadedBytes: Counter
     let uploadFailures: Counter
     let uploadRetries: Counter
+    let abandoned: Counter
     let uploadSeconds: Histogram
     let lastUpload: Gauge
     let proofs: Counter
@@ -40,6 +44,14 @@ final class ShipperMetrics: Sendable {
         spoolBytes = registry.gauge(
             "nadi_shipper_spool_bytes", "Size of all segments in the spool, open ones included.")
         spoolReadable = registry.gauge("nadi_shipper_spool_readable", "Whether the spool could be read last time.")
+        held = registry.gauge(
+            "nadi_shipper_segments_held",
+            "Segments that had their turn and wait because they cannot be read or are not taken.")
+        quarantined = registry.gauge(
+            "nadi_shipper_segments_quarantined", "Damaged segments that were put aside in the spool.")
+        spoolFree = registry.gauge(
+            "nadi_shipper_spool_free_bytes", "Space that writers may still use on the spool's file system.",
+            labels: ["spool"], limit: 20)
         writersOpen = registry.gauge("nadi_shipper_writers_open", "Writers that have not ended.")
         writersAdopted = registry.counter(
             "nadi_shipper_writers_adopted_total", "Writers whose process died and that were ended by the shipper.")
@@ -59,6 +71,9 @@ final class ShipperMetrics: Sendable {
             "nadi_shipper_upload_failures_total", "Requests to the store that failed.", labels: ["reason"], limit: 25)
         uploadRetries = registry.counter(
             "nadi_shipper_upload_retries_total", "Requests that were repeated after a failure.")
+        abandoned = registry.counter(
+            "nadi_shipper_objects_abandoned_total",
+            "Objects that were not taken and whose segments are tried again one by one.")
         uploadSeconds = registry.histogram(
             "nadi_shipper_upload_duration_seconds", "From the first PUT of an object to its proof.")
         lastUpload = registry.gauge(
@@ -80,8 +95,23 @@ final class ShipperMetrics: Sendable {
         for reason in DropCounts().entries { dropped.add(0, reason.name) }
     }
 
+    /// Tells the free space of spools, read at each exposition.
+    func watchSpace(_ registry: MetricsRegistry, of spools: [String]) {
+        registry.beforeExposition { [spoolFree] in
+            for spool in spools {
+                if let space = FileSystemSpace(of: spool) {
+                    spoolFree.set(Double(space.freeBytes), spool)
+                } else {
+                    spoolFree.unset(spool)
+                }
+            }
+        }
+    }
+
     /// Takes over what a scan found.
-    func note(_ scan: SpoolScan, waiting: [Candidate]) {
+    func note(_ scan: SpoolScan, waiting: [Candidate], held: Int) {
+        self.held.set(Double(held))
+        quarantined.set(Double(scan.damaged))
         filesTracked.set(Double(waiting.count))
         pendingBytes.set(Double(waiting.reduce(0) { $0 + $1.rawBytes }))
         if let oldest = waiting.map(\.sealed_ms).min() {

@@ -3,10 +3,14 @@ package import ServiceSupport
 
 /// What the shipper decides, without a clock, a file or a socket: events in, actions out.
 ///
-/// Two objects at most are in work, one being made while another is on its way. A segment's file goes only after its
-/// object is proven; until a scan no longer lists the file it counts as proven, so that no scan that was under way
-/// makes it wait again. After a crash everything in the spool waits again: the same segments give the same entries,
-/// which the ledger knows, so that what was stored before the crash is a harmless duplicate.
+/// Two objects at most are in work, one being made while another is on its way, and only as many as memory allows. A
+/// segment's file goes only after its object is proven; until a scan no longer lists the file it counts as proven, so
+/// that no scan that was under way makes it wait again. After a crash everything in the spool waits again: the same
+/// segments give the same entries, which the ledger knows, so that what was stored before the crash is a harmless
+/// duplicate.
+///
+/// A failure of the store as a whole closes a gate for all requests, which opens after the pause. A failure that may lie
+/// in one object lets go of it after a few tries: its segments are tried again one by one, and all others go on.
 package struct ShipperStateMachine: Sendable {
     /// The numbers that decide.
     package struct Configuration: Equatable, Sendable {
@@ -14,6 +18,8 @@ package struct ShipperStateMachine: Sendable {
         package var bundleBytes = 8 << 20
         /// An object is closed at this age of its oldest segment, milliseconds.
         package var bundleAge_ms: Int64 = 20_000
+        /// How much memory the objects in work may take together, bytes; one is always allowed.
+        package var memoryBytes = 26 << 20
         /// How often the spool is read, milliseconds.
         package var poll_ms: Int64 = 1_000
         /// How often foreign logs are looked for, milliseconds; nil for never.
@@ -42,14 +48,20 @@ package struct ShipperStateMachine: Sendable {
         case scanned([Candidate]?, isWhole: Bool = true)
         /// The foreign logs were looked through.
         case scannedForeign([Candidate])
-        /// An object was made of `included`; `failed` could not be read. Nil when nothing could be.
-        case built(Job, UploadProof?, included: [SegmentID], failed: [SegmentID])
+        /// What was shipped of foreign logs is not remembered: the bucket is to be asked before they are looked through.
+        case unknownHistory
+        /// What the bucket knows of foreign logs was taken over, or the bucket could not be asked.
+        case recalled(StorageError?)
+        /// An object was made of `included`; `failed` could not be read, and why. Nil when nothing could be.
+        case built(Job, UploadProof?, included: [SegmentID], failed: [SegmentID: String])
         /// The store answered.
         case answered(Job, UploadProof.Answer)
         /// Files were removed, or could not be.
         case retired([SegmentID], failed: [SegmentID])
         /// The host's report was written or not.
         case reported
+        /// The configuration was read again.
+        case configured(Configuration)
         /// The service is to stop.
         case stop
     }
@@ -58,6 +70,8 @@ package struct ShipperStateMachine: Sendable {
     package enum Action: Equatable, Sendable {
         /// Read the spool.
         case scan
+        /// Ask the bucket what was shipped of foreign logs, where that is not remembered.
+        case recall
         /// Look through the foreign logs.
         case scanForeign
         /// Make an object of these segments, in this order.
@@ -66,10 +80,14 @@ package struct ShipperStateMachine: Sendable {
         case request(Job, UploadProof.Request)
         /// The object is proven: drop its bytes.
         case proven(Job, UploadProof.Method, [SegmentID])
+        /// The object is let go of, unproven: drop its bytes.
+        case abandoned(Job)
         /// Remove the files of proven segments.
         case retire([SegmentID])
         /// An upload's request failed and is repeated after the pause.
         case failure(Job, StorageError, pause_ms: Int64, failures: Int)
+        /// The bucket could not be asked about foreign logs and is asked again after the pause.
+        case recallFailure(StorageError, pause_ms: Int64)
         /// Write the host's report; the last one says so.
         case report(isLast: Bool)
         /// Nothing is left to do.
@@ -92,73 +110,111 @@ package struct ShipperStateMachine: Sendable {
         }
     }
 
-    private struct Known {
+    /// A segment that waits although its turn was there, and why.
+    package struct Held: Equatable, Sendable {
+        /// The segment.
+        package var id: SegmentID
+        /// One sentence.
+        package var reason: String
+        /// When it is tried again, milliseconds of the steady clock.
+        package var notBefore_ms: Int64
+    }
+
+    struct Known {
         var candidate: Candidate
         var firstSeen_ms: Int64
         var notBefore_ms: Int64 = 0
         var failures = 0
+        /// Whether it is shipped in an object of its own, because one with others failed.
+        var isAlone = false
+        var reason: String?
+        /// Whether it is in an object in work.
+        var isBusy = false
+        /// Whether an object that holds it is proven.
+        var isProven = false
     }
 
-    private struct Work {
+    struct Work {
         var segments: [SegmentID]
+        var isAlone = false
         var proof: UploadProof?
         var retryAt_ms: Int64?
         var failures = 0
     }
 
-    private enum Life: Equatable { case running, stopping(deadline_ms: Int64), lastReport, finished }
+    enum Life: Equatable { case running, stopping(deadline_ms: Int64), lastReport, finished }
 
-    private let configuration: Configuration
-    private var native: [SegmentID: Known] = [:]
-    private var foreign: [SegmentID: Known] = [:]
-    private var work: [Job: Work] = [:]
-    private var proven: [SegmentID: Int64] = [:]
-    private var nextJob: Job = 0
-    private var nextScan_ms: Int64? = .min
-    private var nextForeignScan_ms: Int64?
-    private var nextReport_ms: Int64? = .min
-    private var isScanning: Bool { nextScan_ms == nil }
-    private var ratio = 0.25
-    private var life = Life.running
-    private var retiring = 0
-    private var isReporting = false
-    private var hasScanned = false
-    private var isSpoolKnown = false
-    private var hasScannedForeign = false
-    private var scansSinceFlush = 0
-    private var foreignScansSinceFlush = 0
-    private static let slots = 2
-    private static let retireRetry_ms: Int64 = 10_000
+    var configuration: Configuration
+    var native: [SegmentID: Known] = [:]
+    var foreign: [SegmentID: Known] = [:]
+    var work: [Job: Work] = [:]
+    var proven: [SegmentID: Int64] = [:]
+    var turns = BundleTurns()
+    var nextJob: Job = 0
+    var nextScan_ms: Int64? = .min
+    var nextForeignScan_ms: Int64?
+    var nextRecall_ms: Int64?
+    var nextReport_ms: Int64? = .min
+    var recallFailures = 0
+    /// No request before this moment; the store failed as a whole.
+    var gate_ms: Int64 = .min
+    /// Failures of the store since its last good answer.
+    var storeFailures = 0
+    /// No new object before this moment; objects were let go of, and none was proven since.
+    var buildGate_ms: Int64 = .min
+    var abandonedInARow = 0
+    var ratio = 0.25
+    /// How many compressed bytes a raw byte gives at most, as far as seen lately.
+    var ceiling = 1.05
+    var largestRawBytes = 0
+    var life = Life.running
+    var retiring = 0
+    var isReporting = false
+    var hasScanned = false
+    var isSpoolKnown = false
+    var hasScannedForeign = false
+    var scansSinceFlush = 0
+    var foreignScansSinceFlush = 0
+    static let slots = 2
+    static let retireRetry_ms: Int64 = 10_000
+    /// How often an object is tried before it is let go of, where the failure may lie in it.
+    static let objectTries = 4
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration
         nextForeignScan_ms = configuration.foreignPoll_ms == nil ? nil : .min
-        hasForeign = configuration.foreignPoll_ms != nil
     }
 
-    private let hasForeign: Bool
+    var hasForeign: Bool { configuration.foreignPoll_ms != nil }
 
     /// Everything that waits and is not proven: the truth of the last scans.
+    ///
+    /// Cost: grows with what waits.
     package var waiting: [Candidate] {
-        (native.values.map(\.candidate) + foreign.values.map(\.candidate)).filter { proven[$0.id] == nil }
+        var all: [Candidate] = []
+        all.reserveCapacity(native.count + foreign.count)
+        for known in native.values where !known.isProven { all.append(known.candidate) }
+        for known in foreign.values where !known.isProven { all.append(known.candidate) }
+        return all
+    }
+
+    /// What waits although it had its turn, and why, by segment.
+    package var held: [Held] {
+        var held: [Held] = []
+        func add(_ known: Known) {
+            guard let reason = known.reason, !known.isProven else { return }
+            held.append(Held(id: known.candidate.id, reason: reason, notBefore_ms: known.notBefore_ms))
+        }
+        for known in native.values { add(known) }
+        for known in foreign.values { add(known) }
+        return held.sorted { $0.id < $1.id }
     }
 
     /// How many objects are in work.
     package var jobs: Int { work.count }
 
-    /// Whether a request is waiting for its repetition.
-    package var isFailing: Bool { work.values.contains { $0.failures > 0 } }
-
-    /// The earliest moment at which a timer event would do something, by the steady clock; nil for none.
-    package func nextWake_ms(at now: Moment) -> Int64? {
-        guard life != .finished, life != .lastReport else { return nil }
-        var wakes = [nextScan_ms, nextForeignScan_ms, hasScanned && !configuration.isOnce ? nextReport_ms : nil]
-            .compactMap { $0 }
-        wakes += work.values.compactMap(\.retryAt_ms)
-        if case .stopping(let deadline_ms) = life, !isReporting { wakes.append(deadline_ms) }
-        if work.count < ShipperStateMachine.slots, let due = bundleDue_ms(at: now) { wakes.append(due) }
-        return wakes.min()
-    }
+    /// The size of a waiting segment before compression, bytes.
+    package func rawBytes(of id: SegmentID) -> Int { (native[id] ?? foreign[id])?.candidate.rawBytes ?? 0 }
 
     /// Takes an event and says what to do.
     package mutating func handle(_ event: Event, at now: Moment) -> [Action] {
@@ -178,6 +234,8 @@ package struct ShipperStateMachine: Sendable {
             foreignScansSinceFlush += 1
             hasScannedForeign = true
             actions += take(candidates, into: \.foreign, at: now)
+        case .unknownHistory: nextRecall_ms = now.steady_ms
+        case .recalled(let error): actions += recalled(error, at: now)
         case .built(let job, let proof, let included, let failed):
             actions += built(job, proof, included, failed, at: now)
         case .answered(let job, let answer): actions += answered(job, answer, at: now)
@@ -192,174 +250,35 @@ package struct ShipperStateMachine: Sendable {
                 return [.finish(isComplete: isSpoolKnown && (!hasForeign || hasScannedForeign) && waiting.isEmpty)]
             }
             nextReport_ms = now.steady_ms + configuration.report_ms
-        case .stop:
-            if life == .running {
-                life = .stopping(deadline_ms: now.steady_ms + configuration.stop_ms)
-                // What was sealed until this moment is to be seen by a whole new scan.
-                scansSinceFlush = isScanning ? -1 : 0
-                foreignScansSinceFlush = 0
-                if !isScanning { nextScan_ms = .min }
-            }
+        case .configured(let new): configure(new, at: now)
+        case .stop: stop(at: now)
         }
         return actions + dueActions(at: now)
     }
 
-    // MARK: - What is due
+    private mutating func stop(at now: Moment) {
+        guard life == .running else { return }
+        life = .stopping(deadline_ms: now.steady_ms + configuration.stop_ms)
+        // What was sealed until this moment is to be seen by a whole new scan.
+        scansSinceFlush = nextScan_ms == nil ? -1 : 0
+        foreignScansSinceFlush = 0
+        if nextScan_ms != nil { nextScan_ms = .min }
+    }
 
-    private mutating func dueActions(at now: Moment) -> [Action] {
-        var actions: [Action] = []
-        if life == .lastReport { return actions }
-        if let due = nextScan_ms, due <= now.steady_ms {
-            nextScan_ms = nil
-            actions.append(.scan)
-        }
-        if let due = nextForeignScan_ms, due <= now.steady_ms {
+    private mutating func configure(_ new: Configuration, at now: Moment) {
+        let hadForeign = hasForeign
+        configuration = new
+        if !hasForeign {
+            nextRecall_ms = nil
             nextForeignScan_ms = nil
-            actions.append(.scanForeign)
+            foreign = [:]
+        } else if !hadForeign {
+            nextForeignScan_ms = now.steady_ms
+        } else if nextForeignScan_ms != nil {
+            nextForeignScan_ms = now.steady_ms
         }
-        for job in work.keys.sorted() {
-            guard let due = work[job]?.retryAt_ms, due <= now.steady_ms, let proof = work[job]?.proof else { continue }
-            work[job]?.retryAt_ms = nil
-            actions.append(.request(job, proof.first))
-        }
-        while work.count < ShipperStateMachine.slots, let due = bundleDue_ms(at: now), due <= now.steady_ms {
-            let selection = BundleSelection(
-                from: ready(at: now), target: configuration.bundleBytes, ratio: ratio)
-            nextJob += 1
-            work[nextJob] = Work(segments: selection.segments)
-            actions.append(.build(nextJob, selection.segments))
-        }
-        // Two reports under way could arrive in the wrong order.
-        if isFlushed(at: now), !isReporting {
-            life = .lastReport
-            nextReport_ms = nil
-            actions.append(.report(isLast: true))
-        } else if let due = nextReport_ms, due <= now.steady_ms, hasScanned, !configuration.isOnce {
-            nextReport_ms = nil
-            isReporting = true
-            actions.append(.report(isLast: false))
-        }
-        return actions
-    }
-
-    /// Whether the service may end now.
-    private func isFlushed(at now: Moment) -> Bool {
-        let hasLooked = scansSinceFlush > 0 && (!hasForeign || foreignScansSinceFlush > 0)
-        let isDone = hasLooked && work.isEmpty && retiring == 0 && ready(at: now).isEmpty
-        switch life {
-        case .running: return configuration.isOnce && isDone
-        case .stopping(let deadline_ms): return isDone || now.steady_ms >= deadline_ms
-        case .lastReport, .finished: return false
-        }
-    }
-
-    private var isFlushing: Bool { life != .running || configuration.isOnce }
-
-    /// What waits and is in no object.
-    private func ready(at now: Moment) -> [Candidate] {
-        let busy = Set(work.values.flatMap(\.segments))
-        return (Array(native.values) + Array(foreign.values)).filter {
-            proven[$0.candidate.id] == nil && !busy.contains($0.candidate.id) && $0.notBefore_ms <= now.steady_ms
-        }.map(\.candidate)
-    }
-
-    /// When the next object is to be made, by the steady clock; nil while nothing waits.
-    private func bundleDue_ms(at now: Moment) -> Int64? {
-        let ready = ready(at: now)
-        guard !ready.isEmpty else {
-            let later = (Array(native.values) + Array(foreign.values)).map(\.notBefore_ms).filter { $0 > now.steady_ms }
-            return later.min()
-        }
-        if isFlushing { return now.steady_ms }
-        let expected = ready.reduce(0.0) { $0 + Double($1.rawBytes) * ratio }
-        if expected >= Double(configuration.bundleBytes) { return now.steady_ms }
-        var due = Int64.max
-        for candidate in ready {
-            let seen = (native[candidate.id] ?? foreign[candidate.id])?.firstSeen_ms ?? now.steady_ms
-            // Seals of the future (a clock that was set back) count from when they were seen.
-            let age = min(max(0, now.wall_ms - candidate.sealed_ms), configuration.bundleAge_ms)
-            due = min(due, seen + configuration.bundleAge_ms, now.steady_ms + configuration.bundleAge_ms - age)
-        }
-        return due
-    }
-
-    // MARK: - Events
-
-    private mutating func take(
-        _ candidates: [Candidate], into place: WritableKeyPath<ShipperStateMachine, [SegmentID: Known]>, at now: Moment
-    ) -> [Action] {
-        let old = self[keyPath: place]
-        var new: [SegmentID: Known] = [:]
-        for candidate in candidates {
-            var known = old[candidate.id] ?? Known(candidate: candidate, firstSeen_ms: now.steady_ms)
-            known.candidate = candidate
-            new[candidate.id] = known
-        }
-        self[keyPath: place] = new
-        proven = proven.filter { native[$0.key] != nil || foreign[$0.key] != nil }
-        return retirements(of: candidates.map(\.id), at: now)
-    }
-
-    /// Removes the files of those that are proven, may go, and are not being removed.
-    private mutating func retirements(of ids: [SegmentID], at now: Moment) -> [Action] {
-        let due = ids.filter { id in
-            guard let at = proven[id], at <= now.steady_ms else { return false }
-            // A foreign file that is just being renamed is in no scan, and its segments are proven all the same.
-            return (native[id] ?? foreign[id])?.candidate.isRetirable ?? ForeignLogs.owns(id)
-        }
-        guard !due.isEmpty else { return [] }
-        for id in due { proven[id] = .max }
-        retiring += 1
-        return [.retire(due.sorted())]
-    }
-
-    private mutating func built(
-        _ job: Job, _ proof: UploadProof?, _ included: [SegmentID], _ failed: [SegmentID], at now: Moment
-    ) -> [Action] {
-        guard work[job] != nil else { return [] }
-        for id in failed { putOff(id, at: now) }
-        guard let proof, !included.isEmpty else {
-            work[job] = nil
-            return []
-        }
-        let raw = included.reduce(0) { $0 + ((native[$1] ?? foreign[$1])?.candidate.rawBytes ?? 0) }
-        if raw > 0 { ratio = min(max(0.7 * ratio + 0.3 * Double(proof.size) / Double(raw), 0.01), 1.5) }
-        work[job]?.segments = included
-        work[job]?.proof = proof
-        return [.request(job, proof.first)]
-    }
-
-    /// Leaves a segment that cannot be read aside for a while; the others go on.
-    private mutating func putOff(_ id: SegmentID, at now: Moment) {
-        guard let failures = (native[id] ?? foreign[id])?.failures else { return }
-        let pause = configuration.backoff.delay(failures: failures + 4, random: max(0.5, now.draw))
-        native[id]?.failures = failures + 1
-        foreign[id]?.failures = failures + 1
-        native[id]?.notBefore_ms = now.steady_ms + pause.milliseconds
-        foreign[id]?.notBefore_ms = now.steady_ms + pause.milliseconds
-    }
-
-    private mutating func answered(_ job: Job, _ answer: UploadProof.Answer, at now: Moment) -> [Action] {
-        guard let proof = work[job]?.proof else { return [] }
-        var moved = proof
-        let step = moved.handle(answer)
-        work[job]?.proof = moved
-        switch step {
-        case .request(let request): return [.request(job, request)]
-        case .later(_, let error):
-            work[job]?.failures += 1
-            let failures = work[job]?.failures ?? 1
-            let pause = configuration.backoff.delay(
-                failures: failures, random: now.draw,
-                retryAfter: error.retryAfter_s.map { .milliseconds(Int64(min(max(0, $0), 86_400) * 1_000)) })
-            work[job]?.retryAt_ms = now.steady_ms + pause.milliseconds
-            return [.failure(job, error, pause_ms: pause.milliseconds, failures: failures)]
-        case .proven(let method):
-            let segments = work[job]?.segments ?? []
-            work[job] = nil
-            for id in segments { proven[id] = .min }
-            return [.proven(job, method, segments)] + retirements(of: segments, at: now)
-        }
+        if let due = nextScan_ms { nextScan_ms = min(due, now.steady_ms + new.poll_ms) }
+        if let due = nextReport_ms { nextReport_ms = min(due, now.steady_ms + new.report_ms) }
     }
 }
 

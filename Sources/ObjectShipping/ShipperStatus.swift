@@ -1,3 +1,4 @@
+import EventModel
 package import EventSegments
 import ServiceSupport
 
@@ -9,6 +10,8 @@ package struct ShipperStatus: Sendable {
     package var started_ms: Int64 = 0
     /// What waits and is not proven.
     package var waiting: [Candidate] = []
+    /// What of it had its turn and could not be shipped, and why.
+    package var held: [ShipperStateMachine.Held] = []
     /// The last look at the spool.
     package var scan = SpoolScan()
     /// When the last look ended, milliseconds since the epoch; nil before the first.
@@ -29,7 +32,14 @@ package struct ShipperStatus: Sendable {
 
     /// Things that need a person, one sentence each.
     package var faults: [String] {
-        [uploadError, reportError].compactMap { $0 } + scan.faults + foreignFaults
+        [uploadError, reportError].compactMap { $0 } + scan.faults + foreignFaults + heldFaults
+    }
+
+    /// One sentence for all that is held back.
+    private var heldFaults: [String] {
+        guard let first = held.first else { return [] }
+        let others = held.count > 1 ? " (and \(held.count - 1) more segments wait apart)" : ""
+        return ["segment \(first.id.seq) of \(first.id.writer): \(first.reason)\(others)"]
     }
 
     /// What waits, the open segments included.
@@ -46,7 +56,37 @@ package struct ShipperStatus: Sendable {
         return HostReport(
             host: host, time_ms: now_ms, state: isEnded ? .ended : .running,
             shipperVersion: Shipper.version, started_ms: started_ms, unshipped: unshipped, lastUpload_ms: lastUpload_ms,
-            lastError: faults.first, writers: scan.writers)
+            lastError: faults.first, writers: scan.writers, isPartial: !scan.isKnown)
+    }
+
+    /// The report with what only this host needs to know: every fault, and what is held back. JSON.
+    package func page(now_ms: Int64) -> [UInt8] {
+        var bytes = report(now_ms: now_ms, isStopped: false).encoded()
+        while let last = bytes.last, last == UInt8(ascii: "\n") || last == UInt8(ascii: "}") { bytes.removeLast() }
+        func list(_ name: String, _ items: [[UInt8]]) {
+            bytes.append(contentsOf: ",\"\(name)\":[".utf8)
+            bytes.append(contentsOf: items.joined(separator: [UInt8(ascii: ",")]))
+            bytes.append(UInt8(ascii: "]"))
+        }
+        list(
+            "faults",
+            faults.map { fault in
+                var text: [UInt8] = []
+                JSONText.append(fault, to: &text)
+                return text
+            })
+        list(
+            "held",
+            held.prefix(1_000).map { one in
+                var json = JSONText()
+                json.field("writer", one.id.writer)
+                json.field("seq", one.id.seq)
+                json.field("path", one.id.path)
+                json.field("reason", one.reason)
+                return json.closed
+            })
+        bytes.append(contentsOf: "}\n".utf8)
+        return bytes
     }
 
     /// One line for the service manager and for people.

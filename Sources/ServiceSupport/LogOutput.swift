@@ -18,8 +18,14 @@ package enum LogOutput {
     package static func bootstrap(level: Logger.Level, environment: [String: String]) {
         let style: LogLine.Style = isJournal(environment) ? .journal : .plain
         let writer = LogWriter(style: style) { StandardError.write($0) }
-        LoggingSystem.bootstrap { label in StandardErrorHandler(label: label, level: level, writer: writer) }
+        setLevel(level)
+        LoggingSystem.bootstrap { label in StandardErrorHandler(label: label, writer: writer) }
     }
+
+    fileprivate static let level = Mutex(Logger.Level.info)
+
+    /// Changes the level of every logger from now on.
+    package static func setLevel(_ new: Logger.Level) { level.withLock { $0 = new } }
 
     /// Whether standard error is the stream that journald gave this process.
     static func isJournal(_ environment: [String: String]) -> Bool {
@@ -121,13 +127,16 @@ final class LogWriter: Sendable {
 /// The handler that swift-log calls.
 private struct StandardErrorHandler: LogHandler {
     let label: String
-    var logLevel: Logger.Level
+    var logLevel: Logger.Level {
+        get { own ?? LogOutput.level.withLock { $0 } }
+        set { own = newValue }
+    }
     var metadata: Logger.Metadata = [:]
     let writer: LogWriter
+    private var own: Logger.Level?
 
-    init(label: String, level: Logger.Level, writer: LogWriter) {
+    init(label: String, writer: LogWriter) {
         self.label = label
-        logLevel = level
         self.writer = writer
     }
 

@@ -15,6 +15,11 @@ struct Run: AsyncParsableCommand {
             Ends with 0 after SIGTERM or SIGINT; what is sealed is shipped first, within the configured time. A second \
             signal ends it at once; nothing is lost by that.
 
+            SIGHUP reads the configuration again. Streams, log level, the numbers, and how the store is reached \
+            (endpoint, region, addressing, credentials_file, profile, ca_bundle) change at once; host, spool, state, \
+            store.url, dead_after and admin change with a restart, and so do credentials of the environment. A changed \
+            credentials file is noticed without a signal. A configuration with a fault changes nothing.
+
             With --once: 0 when nothing is left, 1 when something could not be shipped in time.
             75: another shipper works on the spool. 78: the configuration is wrong.
             """)
@@ -35,7 +40,7 @@ struct Run: AsyncParsableCommand {
         let notify = NotifySocket(environment: environment)
         Signals.ignoreBrokenPipes()
         try refuseNetworkFileSystems(configuration)
-        let locks = try takeLocks(configuration)
+        let locks = try takeLocks(configuration, logger)
         let store: any ObjectStore
         do {
             store = try configuration.store.makeStore(environment: Environment(environment))
@@ -45,20 +50,21 @@ struct Run: AsyncParsableCommand {
         }
         let registry = MetricsRegistry()
         ProcessMetrics.add(to: registry, started_ms: SystemTime.now_ms())
-        let shipper = Shipper(configuration, store: store, registry: registry, notify: notify, logger: logger)
+        let shipper = Shipper(
+            configuration, store: store, registry: registry, notify: notify, logger: logger, locks: locks)
         logger.notice(
             "shipping",
             metadata: [
                 "version": "\(Shipper.version)", "host": "\(configuration.host)", "store": "\(configuration.store.url)",
                 "spools": "\(configuration.spools.joined(separator: ","))",
             ])
-        let signals = Task { await listen(shipper, logger) }
+        let stop_ms = configuration.machine.stop_ms
+        let signals = Task { await listen(shipper, logger, notify, stop_ms: stop_ms) }
         let admin = once ? nil : serve(shipper, registry, configuration, logger)
         let timeout = once ? Task { await limit(shipper) } : nil
         let isComplete = await shipper.run()
         for task in [signals, timeout].compactMap({ $0 }) { task.cancel() }
         admin?.cancel()
-        withExtendedLifetime(locks) {}
         logger.notice("ended", metadata: ["waiting": "\(shipper.status.waiting.count)"])
         if once, !isComplete { throw ExitCode(1) }
     }
@@ -68,17 +74,45 @@ struct Run: AsyncParsableCommand {
         if !Task.isCancelled { shipper.stop() }
     }
 
-    private func listen(_ shipper: Shipper, _ logger: Logger) async {
+    private func listen(_ shipper: Shipper, _ logger: Logger, _ notify: NotifySocket, stop_ms: Int64) async {
         var isStopping = false
         for await signal in Signals.stream([SIGTERM, SIGINT, SIGHUP]) {
             if signal == SIGHUP {
-                logger.notice("the configuration is read at the start only: restart to change it")
+                if !isStopping { reload(shipper, logger, notify) }
                 continue
             }
             if isStopping { Glibc.exit(128 + signal) }
             isStopping = true
             logger.notice("stopping; a second signal ends at once")
             shipper.stop()
+            // A disk that hangs holds its reader for ever: what is not stored stays in the spool.
+            DetachedThread.start {
+                usleep(UInt32(clamping: (stop_ms + Run.stopGrace_ms) * 1_000))
+                StandardError.write("nadi-shipper: a disk or the store hangs: ended without waiting for it\n")
+                _exit(1)
+            }
+        }
+    }
+
+    /// How much longer than `stop_within` the end may take before the program ends without waiting, milliseconds.
+    private static let stopGrace_ms: Int64 = 12_000
+
+    /// Reads the configuration again.
+    private func reload(_ shipper: Shipper, _ logger: Logger, _ notify: NotifySocket) {
+        notify.reloading()
+        defer { notify.ready(status: shipper.status.line(now_ms: SystemTime.now_ms())) }
+        do {
+            let environment = ProcessEnvironment.all()
+            let document = try ConfigurationDocument(path: option.config, environment: environment)
+            let new = try ShipperConfiguration(document, environment: environment)
+            let store = try new.store.makeStore(environment: Environment(environment))
+            LogOutput.setLevel(new.logLevel)
+            let late = shipper.reload(new, store: store)
+            logger.notice(
+                "the configuration is read again",
+                metadata: late.isEmpty ? [:] : ["needs_restart": "\(late.joined(separator: ","))"])
+        } catch {
+            logger.error("the configuration is not taken over; the old one stays", metadata: ["reason": "\(error)"])
         }
     }
 
@@ -101,9 +135,9 @@ struct Run: AsyncParsableCommand {
                     return AdminServer.Page(isGood: health.isGood, body: health.text)
                 },
                 "/status": {
-                    let report = shipper.status.report(now_ms: SystemTime.now_ms(), isStopped: false)
+                    let page = shipper.status.page(now_ms: SystemTime.now_ms())
                     return AdminServer.Page(
-                        contentType: "application/json", body: String(decoding: report.encoded(), as: UTF8.self))
+                        contentType: "application/json", body: String(decoding: page, as: UTF8.self))
                 },
             ])
         return Task {
@@ -132,20 +166,21 @@ struct Run: AsyncParsableCommand {
     }
 
     /// One shipper at a time works on a spool: two would end each other's dead writers.
-    private func takeLocks(_ configuration: ShipperConfiguration) throws -> [FileLock] {
-        var locks: [FileLock] = []
+    ///
+    /// A spool that is not there now is locked once it is: the others are shipped meanwhile, and the host's report tells.
+    private func takeLocks(_ configuration: ShipperConfiguration, _ logger: Logger) throws -> [String: FileLock] {
+        var locks: [String: FileLock] = [:]
         for spool in configuration.spools {
             do {
-                guard let lock = try FileLock.attempt(path: "\(spool)/.shipper.lock") else {
+                guard let lock = try SpoolLock.attempt(spool) else {
                     StandardError.write("nadi-shipper: another shipper works on \(spool): stop it first\n")
                     throw ExitCode(EX_TEMPFAIL)
                 }
-                locks.append(lock)
+                locks[spool] = lock
                 // Of a shipper that was killed while it ended a writer; nobody else makes such files in a spool.
                 _ = try DurableFile.removeTemporaries(in: spool)
             } catch let error as SystemError {
-                StandardError.write("nadi-shipper: spool \(spool): \(error)\n")
-                throw ExitCode(EX_CONFIG)
+                logger.error("a spool cannot be read", metadata: ["spool": "\(spool)", "reason": "\(error)"])
             }
         }
         return locks

@@ -15,12 +15,15 @@ import Testing
                 entry("\(writer)-10-1700000000000-3.jsonl"), entry("\(writer)-9-1700000000000-3.jsonl"),
                 entry("\(writer)-11.open"), entry("\(writer).lock"), entry("notes.jsonl"),
                 entry("\(writer)-12-1700000000000-3.jsonl", isRegular: false), entry(".\(writer).lock.1-1.tmp"),
+                entry("\(writer)-13-1700000000000-3.jsonl.damaged"),
             ])
         #expect(spool.sealed.map(\.name.seq) == [9, 10])
         #expect(spool.open.map(\.name.seq) == [11])
         #expect(spool.open.first?.modified_ms == 9)
         #expect(spool.locks.map(\.writer.text) == [writer])
-        #expect(spool.others == [".\(writer).lock.1-1.tmp", "\(writer)-12-1700000000000-3.jsonl", "notes.jsonl"])
+        #expect(spool.irregular == ["\(writer)-12-1700000000000-3.jsonl"])
+        #expect(spool.damaged.map(\.name.seq) == [13])
+        #expect(spool.others == [".\(writer).lock.1-1.tmp", "notes.jsonl"])
     }
 
     @Test func reportsAFolderThatCannotBeRead() {

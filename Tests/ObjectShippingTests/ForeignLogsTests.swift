@@ -71,7 +71,8 @@ final class LogFolder {
         guard ships else { return scan }
         for candidate in scan.candidates {
             var builder = BundleBuilder(host: "h")
-            let segment = try logs.add(candidate.id, to: &builder)
+            #expect(try logs.add(candidate.id, to: &builder))
+            let segment = try #require(builder.added.first)
             #expect(segment.format == "app_format" && !segment.end && segment.lines == candidate.lines)
             let raw = try Decoder.decode(builder.finish().object, limit: 1 << 30)
             if let known = shipped[segment.writer]?[segment.seq] { #expect(known == raw) }

@@ -48,9 +48,17 @@ final class ShipperProgram: Sendable {
         try DurableFile.replace(path: folder["shipper.yaml"], bytes: Array(text.utf8))
     }
 
-    /// Starts a command of the program.
-    func start(_ command: String..., environment: [String] = []) throws -> ChildProcess {
-        let verbs = [BuiltPrograms.debug("nadi-shipper")] + command + ["--config", folder["shipper.yaml"]]
+    /// Starts a command of the program, as another user if one is named.
+    func start(
+        _ command: String..., as user: UInt32? = nil, program: String = BuiltPrograms.debug("nadi-shipper"), environment: [String] = []
+    ) throws -> ChildProcess {
+        var verbs = [program] + command + ["--config", folder["shipper.yaml"]]
+        if let user {
+            // The scratch folder and the configuration are the tests' alone otherwise.
+            chmod(folder.path, 0o755)
+            chmod(folder["shipper.yaml"], 0o644)
+            verbs = ["setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups"] + verbs
+        }
         return try ChildProcess("env", credentials + environment + verbs, output: folder["log"])
     }
 

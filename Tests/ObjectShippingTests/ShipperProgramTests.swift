@@ -63,7 +63,7 @@ import Testing
                 "url: \"file://\(program.folder["store"])\"", with: "url: \"s3://bucket\", credentials_file: /nowhere")
         try DurableFile.replace(path: program.folder["shipper.yaml"], bytes: Array(broken.utf8))
         #expect(try program.start("check").wait() == 1)
-        #expect(program.log.contains("FAULT  spool /nonexistent"), "\(program.log)")
+        #expect(program.log.contains("FAULT  spool_missing: spool /nonexistent"), "\(program.log)")
         #expect(program.log.contains("does not exist: make it"))
         #expect(program.log.count(where: { $0.isNewline }) >= 3)
         try DurableFile.replace(path: program.folder["shipper.yaml"], bytes: Array("hots: a\n".utf8))
@@ -232,7 +232,7 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func checkTriesWhetherShippedFilesCanBeRemoved() throws {
         let logs = try ScratchFolder()
         for (folder, status, text) in [
-            ("/proc", 1, "FAULT  stream app: delete_after_shipping is on and nothing can be removed from /proc"),
+            ("/proc", 1, "FAULT  stream_removal: stream app: delete_after_shipping is on and nothing can be removed from /proc"),
             (logs.path, 0, "the unit needs ReadWritePaths=\(logs.path)"),
         ] {
             let program = try ShipperProgram(
@@ -290,7 +290,7 @@ import Testing
 }
 
 /// The service manager's end of the notification socket.
-private final class NotifyReceiver: Sendable {
+final class NotifyReceiver: Sendable {
     private let descriptor: Int32
 
     init(path: String) throws {

@@ -69,7 +69,7 @@ import Testing
         let held = candidate("w", 0, retirable: false)
         _ = machine.handle(.scanned([held]), at: moment(10))
         _ = machine.handle(.timer, at: moment(20_000))
-        _ = machine.handle(.built(1, proof, included: [held.id], failed: []), at: moment(20_001))
+        _ = machine.handle(.built(1, proof, included: [held.id], failed: [:]), at: moment(20_001))
         _ = machine.handle(.answered(1, .stored), at: moment(20_002))
         let actions = machine.handle(.answered(1, .info(size: 10, etag: nil, sha256: [1])), at: moment(20_003))
         #expect(actions == [.proven(1, .sha256, [held.id])])
@@ -87,7 +87,7 @@ import Testing
         _ = machine.handle(.timer, at: moment(0))
         _ = machine.handle(.scanned([candidate("w", 0)]), at: moment(10))
         _ = machine.handle(.timer, at: moment(20_000))
-        _ = machine.handle(.built(1, proof, included: [candidate("w", 0).id], failed: []), at: moment(20_000))
+        _ = machine.handle(.built(1, proof, included: [candidate("w", 0).id], failed: [:]), at: moment(20_000))
         var now: Int64 = 20_000
         var pauses: [Int64] = []
         let error = StorageError(.unreachable, operation: "PUT k", message: "no")
@@ -163,7 +163,7 @@ import Testing
             }
         }
         world.faults = 0
-        for _ in 0..<3_000 where !(world.files.isEmpty && world.machine.waiting.isEmpty) { world.step() }
+        for _ in 0..<20_000 where !(world.files.isEmpty && world.machine.waiting.isEmpty) { world.step() }
         #expect(world.removedUnproven.isEmpty, "seed \(seed)")
         #expect(world.files.isEmpty, "seed \(seed)")
         #expect(world.stored == world.everWritten, "seed \(seed)")

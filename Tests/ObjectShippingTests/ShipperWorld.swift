@@ -21,6 +21,26 @@ struct ShipperWorld {
     var everWritten: Set<SegmentID> = []
     var puts = 0
     var finished: Bool?
+    /// What the store answers instead, by the time since the start; nil for nothing.
+    var outage: (@Sendable (Int64) -> StorageError?)?
+    /// How far the wall clock is off.
+    var wallOffset_ms: Int64 = 0
+    /// When requests were sent, milliseconds since the start, reports not among them.
+    var requests_ms: [Int64] = []
+    var drawsRandomly = false
+    var foreign: [Candidate] = []
+    /// Whether what was shipped of foreign logs is remembered.
+    var isHistoryKnown = true
+    var recalls_ms: [Int64] = []
+    var reports = 0
+    /// How many segments an object takes before it is full.
+    var fits = Int.max
+    /// A segment whose objects are never taken.
+    var poison: SegmentID?
+    /// Requests for objects that hold it.
+    var poisoned = 0
+    /// The bytes of an object of these segments.
+    var objectBytes: @Sendable ([SegmentID]) -> Int = { _ in 9 }
     var random: SeededGenerator
     /// How likely each step fails, from 0 to 1.
     var faults: Double
@@ -33,8 +53,10 @@ struct ShipperWorld {
         feed(.timer)
     }
 
+    var draw = 0.5
+
     var now: ShipperStateMachine.Moment {
-        .init(steady_ms: steady_ms, wall_ms: 1_700_000_000_000 + steady_ms, draw: 0.5)
+        .init(steady_ms: steady_ms, wall_ms: 1_700_000_000_000 + steady_ms + wallOffset_ms, draw: draw)
     }
 
     mutating func write(_ writer: String, seq: Int, rawBytes: Int = 1_000, isRetirable: Bool = true) {
@@ -45,10 +67,11 @@ struct ShipperWorld {
     }
 
     mutating func feed(_ event: ShipperStateMachine.Event) {
+        if drawsRandomly { draw = Double.random(in: 0..<1, using: &random) }
         for action in machine.handle(event, at: now) {
             switch action {
             case .finish(let isComplete): finished = isComplete
-            case .failure, .proven: break
+            case .failure, .proven, .abandoned, .recallFailure: break
             default: inFlight.append(action)
             }
         }
@@ -74,20 +97,32 @@ struct ShipperWorld {
         steady_ms += Int64.random(in: 0..<50, using: &random)
         switch action {
         case .scan: feed(.scanned(fails ? nil : Array(files.values)))
-        case .scanForeign: feed(.scannedForeign([]))
+        case .scanForeign: feed(isHistoryKnown ? .scannedForeign(foreign) : .unknownHistory)
         case .build(let job, let ids): build(job, ids, fails: fails)
         case .request(let job, let request): answer(job, request, fails: fails)
         case .retire(let ids): retire(ids, fails: fails)
-        case .report: feed(.reported)
-        case .failure, .proven, .finish: break
+        case .report:
+            reports += 1
+            feed(.reported)
+        case .recall:
+            recalls_ms.append(steady_ms)
+            let fault = outage?(steady_ms)
+            if fault == nil { isHistoryKnown = true }
+            feed(.recalled(fault))
+        case .failure, .proven, .abandoned, .recallFailure, .finish: break
         }
     }
 
     private mutating func build(_ job: Int, _ ids: [SegmentID], fails: Bool) {
-        let there = ids.filter { files[$0] != nil && (!fails || $0.seq % 3 != 0) }
+        var there = ids.filter { id in
+            (files[id] != nil || foreign.contains { $0.id == id }) && (!fails || id.seq % 3 != 0)
+        }
+        let unread = ids.filter { !there.contains($0) }
+        there = Array(there.prefix(fits))
         jobs[job] = there
-        let proof = there.isEmpty ? nil : UploadProof(key: key(there), size: 9, sha256: [1], md5: "m")
-        feed(.built(job, proof, included: there, failed: ids.filter { !there.contains($0) }))
+        let proof = there.isEmpty ? nil : UploadProof(key: key(there), size: objectBytes(there), sha256: [1], md5: "m")
+        let failed = Dictionary(uniqueKeysWithValues: unread.map { ($0, "unreadable") })
+        feed(.built(job, proof, included: there, failed: failed))
     }
 
     private func key(_ ids: [SegmentID]) -> String { ids.map { "\($0.writer)-\($0.seq)" }.joined(separator: "+") }
@@ -98,6 +133,13 @@ struct ShipperWorld {
         let failure = StorageError(
             [.unreachable, .timeout, .server, .credentials, .unknown].randomElement(using: &random) ?? .unknown,
             operation: "x", message: "m")
+        requests_ms.append(steady_ms)
+        if let fault = outage?(steady_ms) { return feed(.answered(job, .failed(fault))) }
+        if let poison, ids.contains(poison) {
+            poisoned += 1
+            let error = StorageError(.conflict, operation: "PUT \(key)", status: 409, code: "Odd", message: "no")
+            return feed(.answered(job, .failed(error)))
+        }
         switch request {
         case .put(let ifAbsent):
             puts += 1
@@ -111,7 +153,7 @@ struct ShipperWorld {
         case .head, .list:
             if fails { return feed(.answered(job, .failed(failure))) }
             guard let object = store[key] else { return feed(.answered(job, .absent)) }
-            feed(.answered(job, .info(size: 9, etag: nil, sha256: object.isIntact ? [1] : [2])))
+            feed(.answered(job, .info(size: objectBytes(ids), etag: nil, sha256: object.isIntact ? [1] : [2])))
         case .fetch:
             guard let object = store[key] else { return feed(.answered(job, .absent)) }
             feed(.answered(job, .content(sha256: object.isIntact ? [1] : [2])))
@@ -124,6 +166,7 @@ struct ShipperWorld {
         for id in ids where !(fails && Bool.random(using: &random)) {
             if !proven.contains(id) || files[id]?.isRetirable == false { removedUnproven.append(id) }
             files[id] = nil
+            foreign.removeAll { $0.id == id }
             removed.append(id)
         }
         feed(.retired(removed, failed: ids.filter { !removed.contains($0) }))

@@ -171,8 +171,10 @@ package final class ForeignLogs {
 
     /// Adds a planned segment to an object.
     ///
+    /// - Parameter cap: the size that the object may come to, bytes.
+    /// - Returns: false when the object would become too large.
     /// - Throws: when its file is gone or changed since it was planned.
-    func add(_ id: SegmentID, to builder: inout BundleBuilder) throws -> Manifest.Segment {
+    func add(_ id: SegmentID, cap: Int = .max, to builder: inout BundleBuilder) throws -> Bool {
         guard let writer = state.ledger.writers.first(where: { $0.name == id.writer }),
             let piece = writer.pending.first(where: { $0.seq == id.seq }), let path = paths[writer.name]
         else {
@@ -181,9 +183,10 @@ package final class ForeignLogs {
         let identity = BundleBuilder.Identity(
             writer: writer.name, seq: piece.seq, sealed_ms: piece.sealed_ms, format: writer.format, file: piece.file)
         do {
-            return try builder.add(identity, rawBytes: piece.bytes, sha256: piece.sha256) { sink in
+            let segment = try builder.add(identity, rawBytes: piece.bytes, sha256: piece.sha256, cap: cap) { sink in
                 try reader.bytes(of: path, from: piece.offset, count: piece.bytes, shipping, sink)
             }
+            return segment != nil
         } catch let error as ObjectFormatError {
             // Looked at again from the beginning.
             observed[path] = nil

@@ -53,6 +53,12 @@ struct ForeignState: Codable, Equatable {
         }
     }
 
+    /// The state as it is, for a look that changes nothing; nil when there is none that can be read.
+    static func peek(_ path: String) -> ForeignState? {
+        guard let bytes = try? DurableFile.read(path: path) else { return nil }
+        return try? JSONDecoder().decode(ForeignState.self, from: Data(bytes))
+    }
+
     /// Writes the state durably.
     func save(_ path: String) throws {
         let encoder = JSONEncoder()

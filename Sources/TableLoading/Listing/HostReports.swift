@@ -73,14 +73,27 @@ package struct HostReports: Sendable {
     }
 
     /// Records one report; an older one than the recorded changes nothing but counts, which only grow.
+    ///
+    /// A partial report lacks the writers of a spool directory that could not be read: they are taken to be as they were,
+    /// and nothing counts as complete beyond what was known before.
     package func record(_ report: HostReport) async throws {
         try await database.run { connection in
             try connection.transaction {
                 let host = try Self.hostID(report.host, connection)
+                if report.isPartial {
+                    try connection.query(
+                        """
+                        UPDATE nadi_store.writer AS w SET reported_at = $2 FROM nadi_store.host AS h
+                        WHERE h.host_id = $1 AND w.host_id = $1 AND w.reported_at = h.reported_at
+                            AND h.reported_at < $2
+                        """, [.integer(host), .time(report.time_ms)])
+                }
                 try connection.query(
                     """
                     UPDATE nadi_store.host SET reported_at = $2, state = $3, shipper_version = $4,
-                        unshipped_segments = $5, unshipped_lines = $6, unshipped_bytes = $7, oldest_unshipped_at = $8,
+                        unshipped_segments = $5, unshipped_lines = $6, unshipped_bytes = $7,
+                        oldest_unshipped_at = CASE WHEN $11
+                            THEN least($8, coalesce(oldest_unshipped_at, reported_at, $2)) ELSE $8 END,
                         last_upload_at = $9, last_error = $10
                     WHERE host_id = $1 AND (reported_at IS NULL OR reported_at <= $2)
                     """,
@@ -89,7 +102,7 @@ package struct HostReports: Sendable {
                         .text(report.shipperVersion), .integer(Int64(report.unshipped.segments)),
                         .integer(Int64(report.unshipped.lines)), .integer(Int64(report.unshipped.bytes)),
                         .optionalTime(report.unshipped.oldest_ms), .optionalTime(report.lastUpload_ms),
-                        .optional(report.lastError),
+                        .optional(report.lastError), .boolean(report.isPartial),
                     ])
                 for writer in report.writers.sorted(by: { $0.writer < $1.writer }) {
                     try connection.query(
