@@ -109,8 +109,10 @@ package struct ShipperStatus: Sendable {
         if now_ms - scanned_ms > 60_000 { return (false, "the spool was not read for a minute\n") }
         if !scan.isReadable { return (false, (scan.faults.first ?? "the spool cannot be read") + "\n") }
         if isStalled { return (false, "reading the foreign logs has made no progress for a minute\n") }
-        if let oldest = waiting.map(\.sealed_ms).min(), now_ms - oldest > 600_000, let uploadError {
-            return (false, "segments wait for more than ten minutes: \(uploadError)\n")
+        if let oldest = waiting.map(\.sealed_ms).min(), now_ms - oldest > 600_000,
+            let reason = uploadError ?? heldFaults.first
+        {
+            return (false, "segments wait for more than ten minutes: \(reason)\n")
         }
         return (true, line(now_ms: now_ms) + "\n")
     }

@@ -116,7 +116,8 @@ import Testing
     /// One object that is never taken: its segments are tried alone, seldom, and everything else goes on.
     @Test func whatIsNeverTakenHoldsUpNothingElse() {
         var world = ShipperWorld(seed: 11, faults: 0)
-        world.poison = SegmentID(writer: "w1", seq: 3, path: "/spool/w1-3")
+        let poison = SegmentID(writer: "w1", seq: 3, path: "/spool/w1-3")
+        world.poison = poison
         var seq = 0
         while world.steady_ms < 6 * Self.hour_ms {
             if world.steady_ms / 60_000 >= seq {
@@ -126,9 +127,9 @@ import Testing
             world.step()
         }
         for _ in 0..<2_000 where world.files.count > 1 { world.step() }
-        #expect(Array(world.files.keys) == [world.poison])
-        #expect(world.stored == world.everWritten.subtracting([SegmentID(writer: "w1", seq: 3, path: "/spool/w1-3")]))
-        #expect(world.machine.held.map(\.id) == [world.poison])
+        #expect(Array(world.files.keys) == [poison])
+        #expect(world.stored == world.everWritten.subtracting([poison]))
+        #expect(world.machine.held.map(\.id) == [poison])
         #expect(world.machine.held.first?.reason.contains("not taken") == true)
         #expect(world.poisoned < 400, "\(world.poisoned) requests in six hours")
     }

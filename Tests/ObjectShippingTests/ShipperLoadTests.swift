@@ -117,7 +117,7 @@ struct ShipperLoadTests {
         // By order, which no busy machine changes: it is in one of the first two objects of eleven or more.
         let store = try program.store(s3)
         let stored = program.log.split(separator: "\n").filter { $0.contains("stored and proven") }.compactMap { line in
-            line.split(separator: " ").first { $0.hasPrefix("key=") }.map { $0.dropFirst(4).replacing("\"", with: "") }
+            line.split(separator: " ").first { $0.hasPrefix("key=") }.map { String($0.dropFirst(4)).replacing("\"", with: "") }
         }
         #expect(stored.count > 10)
         var places: [Int] = []

@@ -54,9 +54,14 @@ final class ShipperProgram: Sendable {
     ) throws -> ChildProcess {
         var verbs = [program] + command + ["--config", folder["shipper.yaml"]]
         if let user {
-            // The scratch folder and the configuration are the tests' alone otherwise.
+            // The scratch folder, the configuration and perhaps the checkout are the tests' alone otherwise.
             chmod(folder.path, 0o755)
             chmod(folder["shipper.yaml"], 0o644)
+            if access(folder["program"], X_OK) != 0 {
+                try #require(try ChildProcess("cp", [program, folder["program"]]).wait() == 0)
+                chmod(folder["program"], 0o755)
+            }
+            verbs[0] = folder["program"]
             verbs = ["setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups"] + verbs
         }
         return try ChildProcess("env", credentials + environment + verbs, output: folder["log"])
