@@ -201,7 +201,7 @@ BEGIN
 
     -- Writers and hosts of which nothing is left and nothing was heard since.
     DELETE FROM nadi_store.writer AS w
-    WHERE coalesce(w.reported_at, '-infinity') < end_at AND (w.expired_seq IS NOT NULL OR w.reported_at IS NOT NULL)
+    WHERE coalesce(w.reported_at, '-infinity') < end_at
       AND NOT EXISTS (SELECT FROM nadi_store.segment AS s WHERE s.writer_id = w.writer_id AND s.state = 'loaded')
       AND NOT EXISTS (SELECT FROM nadi_store.segment AS s WHERE s.writer_id = w.writer_id AND s.state <> 'loaded');
     DELETE FROM nadi_store.host AS h

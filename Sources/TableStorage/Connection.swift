@@ -215,10 +215,14 @@ package final class Connection {
         let message = PQerrorMessage(handle).map { Self.oneLine(String(cString: $0)) } ?? "no connection"
         return DatabaseError(
             sqlState: "", message: message.isEmpty ? "the connection is lost" : message,
-            remedy: statement == "connecting"
-                ? "See that the server runs and that the connection string (or PGHOST, PGSERVICE, ~/.pgpass) is right"
-                : nil,
+            remedy: statement == "connecting" ? Self.remedy(message) : nil,
             operation: Self.headline(statement))
+    }
+
+    private static func remedy(_ message: String) -> String {
+        message.contains("read-only")
+            ? "The server is a standby: name the primary, or all hosts of the cluster"
+            : "See that the server runs and that the connection string (or PGHOST, PGSERVICE, ~/.pgpass) is right"
     }
 
     private static func oneLine(_ text: String) -> String {

@@ -12,19 +12,7 @@ import Testing
 @Suite(.enabled(if: TestServers.postgres != nil && Program.path != nil, "set NADI_TEST_POSTGRES and build nadi"))
 struct ProgramTests {
     private func configuration(_ pipeline: Pipeline, extra: String = "") throws -> String {
-        let path = pipeline.folder["loader.yaml"]
-        let text = """
-            database: \(pipeline.database.uri)
-            store:
-              url: file://\(pipeline.folder.path)
-            slices: [region]
-            join:
-              age: 0s
-            metrics_file: \(pipeline.folder.path)/nadi.prom
-            \(extra)
-            """
-        try DurableFile.replace(path: path, bytes: Array(text.utf8))
-        return path
+        try pipeline.configuration(extra: extra)
     }
 
     @Test func killedAnywhereAndStartedAgainItCountsOnce() async throws {
@@ -109,6 +97,25 @@ struct ProgramTests {
         try DurableFile.replace(path: path, bytes: Array(text.utf8))
         #expect(try Program.run(["load", "--config", path]) == 1)
         #expect(try Program.run(["check", "--config", path]) == 1)
+    }
+}
+
+extension Pipeline {
+    /// Writes a `loader.yaml` of this bucket and database, and returns its path.
+    func configuration(extra: String = "") throws -> String {
+        let path = folder["loader.yaml"]
+        let text = """
+            database: \(database.uri)
+            store:
+              url: file://\(folder.path)
+            slices: [region]
+            join:
+              age: 0s
+            metrics_file: \(folder.path)/nadi.prom
+            \(extra)
+            """
+        try DurableFile.replace(path: path, bytes: Array(text.utf8))
+        return path
     }
 }
 

@@ -142,6 +142,14 @@ struct TableDump {
         }
     }
 
+    /// The rows of tables whose names begin so.
+    func only(_ prefixes: [String]) -> TableDump {
+        var out = self
+        out.exact = exact.filter { row in prefixes.contains { row.key.hasPrefix($0) } }
+        out.sums = sums.filter { out.exact[$0.key] != nil }
+        return out
+    }
+
     private mutating func add(_ table: String, _ statement: String, _ connection: Connection) throws {
         for row in try connection.query(statement).rows {
             let key = table + ": " + row.text(0)

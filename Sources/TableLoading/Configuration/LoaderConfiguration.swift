@@ -8,7 +8,7 @@ package struct LoaderConfiguration: Sendable {
     /// Every key at the top of the file.
     package static let keys = [
         "database", "store", "slices", "caps", "batch", "retention", "join", "lease", "parallelism", "metrics_file",
-        "log_level", "mappings",
+        "mappings",
     ]
 
     /// libpq's connection string; empty leaves all to `PG*` variables.
@@ -17,8 +17,6 @@ package struct LoaderConfiguration: Sendable {
     package var settings: LoadSettings
     /// Where node_exporter's textfile collector reads metrics, a path that ends in `.prom`.
     package var metricsFile: String?
-    /// `debug`, `info`, `warning` or `error`.
-    package var logLevel: String
     /// The file's section of mappings, read by ``MappingConfiguration``.
     package let root: ConfigurationSection
 
@@ -38,7 +36,6 @@ package struct LoaderConfiguration: Sendable {
         if let metricsFile, !metricsFile.hasSuffix(".prom") {
             throw root.error("metrics_file", "is '\(metricsFile)'; the collector reads files that end in .prom")
         }
-        logLevel = try root.choice("log_level", of: ["debug", "info", "warning", "error"]) ?? "info"
         var settings = LoadSettings()
         settings.prefix = store.prefix
         settings.sliceTags = try root.strings("slices") ?? []
