@@ -66,12 +66,7 @@ struct LoadCommand: AsyncParsableCommand {
             try await showDryRun(configuration, aggregate)
             return
         }
-        do {
-            try shared.requireSchema(configuration)
-        } catch {
-            writeMetrics(configuration, nil, exitCode: 1)
-            throw report(error)
-        }
+        try requireSchema(configuration)
         let stop = daemon ? StopFlag() : nil
         repeat {
             do {
@@ -82,7 +77,21 @@ struct LoadCommand: AsyncParsableCommand {
                 StandardError.write("nadi: \(error)\n")
             }
             await stop?.pause(seconds: interval)
+            // Somebody may have migrated meanwhile: a newer schema is for a newer program.
+            if let stop, !stop.isSet { try requireSchema(configuration) }
         } while stop.map { !$0.isSet } ?? false
+    }
+
+    /// A database that does not answer is no reason for a daemon to end: its next run says so.
+    private func requireSchema(_ configuration: LoaderConfiguration) throws {
+        do {
+            try shared.requireSchema(configuration)
+        } catch let error as DatabaseError where daemon && error.isRetryable {
+            StandardError.write("nadi: \(error)\n")
+        } catch {
+            writeMetrics(configuration, nil, exitCode: 1)
+            throw report(error)
+        }
     }
 
     private func runOnce(
