@@ -3,9 +3,10 @@ internal import EventModel
 extension AuditReport {
     /// The verdict in the first line, then what is wrong, where, and what to do; then the equations and the hosts.
     package var text: String {
-        let open = open
+        // Sums say that something is wrong, the others say what: sums last.
+        let sums = open.filter { $0.kind == "balance" }
         var out = verdict + "\n"
-        for finding in open { out += "\n" + finding.paragraph }
+        for finding in causes.sorted(by: { $0.id < $1.id }) + sums { out += "\n" + finding.paragraph }
         let accepted = findings.filter { $0.isFailure && $0.accepted != nil }.sorted { $0.id < $1.id }
         for finding in accepted { out += "\n" + finding.paragraph }
         let notes = findings.filter { !$0.isFailure }.sorted { $0.id < $1.id }
@@ -16,11 +17,14 @@ extension AuditReport {
         return out
     }
 
+    /// What is wrong, without the sums that differ because of it.
+    private var causes: [Finding] { open.filter { $0.kind != "balance" } }
+
     private var verdict: String {
-        let open = open
+        let open = causes.isEmpty ? open : causes
         var out: String
         if open.isEmpty {
-            out = scope.host == nil ? "CLEAN: every line is accounted for." : "CLEAN: every line of host \(scope.host ?? "") is accounted for."
+            out = "CLEAN: every line" + (scope.host.map { " of host \($0)" } ?? "") + " is accounted for."
             let accepted = findings.count { $0.isFailure && $0.accepted != nil }
             if accepted > 0 { out += " \(accepted) \(accepted == 1 ? "loss is" : "losses are") accepted." }
         } else {
@@ -46,7 +50,7 @@ extension AuditReport {
     private var equations: String {
         let width = (balances.map(\.name.count).max() ?? 0) + 2
         var out = ""
-        for balance in balances {
+        for balance in balances where balance.left.lines != 0 || balance.right.lines != 0 {
             let sign = balance.left.lines == balance.right.lines ? "=" : balance.mustBeEqual ? "≠" : "…"
             out += balance.name.padded(width) + "\(balance.left.lines)".padded(14, right: true) + " \(balance.left.source)"
             out += "  \(sign)  \(balance.right.lines) \(balance.right.source)\n"
