@@ -22,6 +22,7 @@ if sys.argv[3] == "busy":
     busy = nadi.EventWriter(sys.argv[1], service="stop", host=sys.argv[2], seal_seconds=0.5)
     while True:
         write(busy)
+        time.sleep(0.01)
 waiting = nadi.EventWriter(sys.argv[1], service="stop", host=sys.argv[2], seal_seconds=5)
 for pause in (6.0, 1.5):
     write(waiting)
