@@ -67,6 +67,7 @@ struct VerifyCommand: AsyncParsableCommand {
             var scope = Verification.Scope()
             scope.from_ms = from.flatMap { Timestamp.parse($0) }
             scope.to_ms = to.flatMap { Timestamp.parse($0) }
+            if scope.from_ms != nil, scope.to_ms == nil { scope.to_ms = LoadClock.now_ms() + 2 * LoadClock.day_ms }
             scope.share = share ?? 1
             result = try await verification.run(scope)
             progress.finish()

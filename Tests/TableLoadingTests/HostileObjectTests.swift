@@ -69,9 +69,9 @@ struct HostileObjectTests {
         // Mended, all of them load.
         for (key, _, whole) in keys { _ = try await pipeline.store.put(key, whole, PutOptions()) }
         try connection.execute("UPDATE nadi_store.object SET next_attempt_at = now()")
+        try await pipeline.report(ended: true)
         let mended = try await pipeline.load()
         #expect(mended.objects == keys.count && mended.poisoned.isEmpty)
-        try await pipeline.report(ended: true)
         expectClean(try await pipeline.audit())
     }
 
@@ -187,8 +187,8 @@ struct HostileObjectTests {
         let audit = try await pipeline.audit()
         for key in denied { #expect(audit.findings.contains { $0.id == "poisoned:\(key)" && $0.isFailure }) }
         try connection.execute("UPDATE nadi_store.object SET next_attempt_at = now()")
-        #expect(try await pipeline.load().objects == 12)
         try await pipeline.report(ended: true)
+        #expect(try await pipeline.load().objects == 12)
         expectClean(try await pipeline.audit())
     }
 

@@ -152,7 +152,9 @@ struct TableDump {
 
     private mutating func add(_ table: String, _ statement: String, _ connection: Connection) throws {
         for row in try connection.query(statement).rows {
-            let key = table + ": " + row.text(0)
+            // By scalars: names that look alike are different rows.
+            let name = row.text(0).unicodeScalars.map { $0.isASCII ? "\($0)" : "\\u{\(String($0.value, radix: 16))}" }
+            let key = "\(table): \(name.joined())"
             precondition(exact[key] == nil, "two rows \(key)")
             exact[key] = row.text(1)
             sums[key] = row.texts(2).compactMap(Double.init)

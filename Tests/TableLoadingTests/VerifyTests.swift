@@ -61,6 +61,14 @@ struct VerifyTests {
                 $0 >= LoadClock.hour(scope.from_ms ?? 0) && $0 < LoadClock.hour(scope.to_ms ?? 0)
             }
             #expect(report.objects == expected && report.isClean, "\(report.text)")
+            // Without an end, and without a begin: everything is listed, and the rest passed over.
+            scope.to_ms = nil
+            let later = try await verification(pipeline).run(scope)
+            #expect(later.objects == sealed.count { $0 >= LoadClock.hour(scope.from_ms ?? 0) } && later.isClean)
+            scope.to_ms = scope.from_ms
+            scope.from_ms = nil
+            let earlier = try await verification(pipeline).run(scope)
+            #expect(earlier.objects == sealed.count { $0 < LoadClock.hour(scope.to_ms ?? 0) } && earlier.isClean)
         }
         var scope = Verification.Scope()
         scope.share = 0.4

@@ -75,7 +75,7 @@ package enum ObjectLayout {
             guard offset > segment.offset, offset <= frameBytes else {
                 throw ObjectError(.layout, "segment \(index) ends behind the object's data")
             }
-            content += min(segment.rawBytes, largestContent)
+            content += min(segment.rawBytes, largestContent + 1)
             guard content <= largestContent else {
                 throw ObjectError(
                     .layout, "it announces more than \(largestContent >> 30) GiB of lines, which no object holds")

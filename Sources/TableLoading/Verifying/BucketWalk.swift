@@ -25,7 +25,13 @@ struct BucketWalk: Sendable {
     let from_ms: Int64?
     let to_ms: Int64?
 
-    private struct Stop: Error {}
+    /// What to list: the hours one by one where they are few, else everything.
+    private func listings(_ events: String) -> [String] {
+        guard let from_ms, let to_ms, to_ms - from_ms <= 1000 * LoadClock.hour_ms else { return [events] }
+        return stride(from: LoadClock.hour(from_ms), to: LoadClock.hour(to_ms), by: Int(LoadClock.hour_ms)).map {
+            ObjectKey.hourFolder(prefix: prefix, hourContaining_ms: $0)
+        }
+    }
 
     /// Walks.
     /// - Throws: `StorageError`, `DatabaseError`, and what `body` throws.
@@ -36,10 +42,9 @@ struct BucketWalk: Sendable {
         // dt=2026-11-23/hr=04/
         let length = events.utf8.count + 20
         var end = first ?? events
-        do {
-            // Without its slash the folder's name comes before all keys in it, in every order of keys.
+        for part in listings(events) {
             try await store.forEachGroup(
-                prefix: events, startAfter: first.map { String($0.dropLast()) },
+                prefix: part,
                 of: { key in
                     guard key.utf8.count > length, key.utf8.dropFirst(length - 1).first == UInt8(ascii: "/") else {
                         return ""
@@ -48,7 +53,7 @@ struct BucketWalk: Sendable {
                 }
             ) { (folder: String, objects: [ObjectInfo]) in
                 if let first, !folder.isEmpty, folder < first { return }
-                if let last, !folder.isEmpty, folder >= last { throw Stop() }
+                if let last, !folder.isEmpty, folder >= last { return }
                 let entries = objects.map { ObjectListing.Entry($0, prefix: prefix) }
                 for (object, entry) in zip(objects, entries) where entry == nil {
                     // The keys by which consoles show empty folders.
@@ -63,7 +68,7 @@ struct BucketWalk: Sendable {
                 try await reportMissing(from: folder, before: after, except: Set(listed.map(\.key)), body)
                 end = after
             }
-        } catch is Stop {}
+        }
         try await reportMissing(from: end, before: last ?? String(events.dropLast()) + "0", except: [], body)
     }
 
