@@ -175,7 +175,8 @@ struct LoadSession {
                         batch: batch, admitted: admitted, overflow: overflow, owner: settings.owner,
                         retention: retention, now_ms: try LoadClock.now_ms(connection))
                     return (
-                        try commit.run(connection), admitted.refused.merging(overflow?.refused ?? [:], uniquingKeysWith: +)
+                        try commit.run(connection),
+                        admitted.refused.merging(overflow?.refused ?? [:], uniquingKeysWith: +)
                     )
                 }
                 for (kind, count) in refused { report.refused[kind, default: 0] += count }

@@ -105,11 +105,12 @@ struct PieceTests {
 
     @Test func manySegmentsKeepFewOfTheirRejects() throws {
         let bad = SegmentFixture(lines: (0..<30).map { "bad \($0)" })
-        let object = try makeObject((0..<2100).map { seq in
-            var segment = bad
-            segment.seq = seq
-            return segment
-        })
+        let object = try makeObject(
+            (0..<2100).map { seq in
+                var segment = bad
+                segment.seq = seq
+                return segment
+            })
         let rows = try EventAggregator().aggregate(object)
         #expect(rows.segments.map(\.rejectedLines).allSatisfy { $0 == 30 })
         let kept = rows.segments.map(\.rejectLines.count)

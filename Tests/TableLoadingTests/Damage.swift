@@ -113,7 +113,9 @@ struct Damage: Sendable {
         lie("more bytes than any object", "64 GiB", "\"raw_bytes\":", "\"raw_bytes\":9000000000"),
         lie("more bytes than any number", "entry 0", "\"raw_bytes\":", "\"raw_bytes\":900000000000000"),
         lie("bytes more", "its manifest says", "\"raw_bytes\":", "\"raw_bytes\":1"),
-        lie("another hash", "key does not fit", "\"raw_sha256\":\"", "\"raw_sha256\":\"\(String(repeating: "0", count: 64))\",\"x\":\""),
+        lie(
+            "another hash", "key does not fit", "\"raw_sha256\":\"",
+            "\"raw_sha256\":\"\(String(repeating: "0", count: 64))\",\"x\":\""),
         lie("a frame elsewhere", "begins at byte 0", "\"offset\":0", "\"offset\":7"),
         lie("a frame before the object", "entry 0", "\"offset\":0", "\"offset\":-7"),
         lie("a frame behind the object", "ends behind", "\"compressed_bytes\":", "\"compressed_bytes\":99"),

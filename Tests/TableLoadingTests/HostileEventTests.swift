@@ -27,19 +27,35 @@ struct HostileEventTests {
         let odd = #"\u0001\u001f\u007f\"\\\/\b\f\n\r\t'; DROP TABLE x; --{}()%s$1"#
         let predicted = "\"prediction_id\":\"p\""
         var out: [(String, Bool)] = []
-        for name in [wide, odd, "\u{202E}\u{FEFF}\u{0301}", "other", "all", "missing", "champion", "NULL", "\\\\N", "é", "e\u{0301}"] {
+        for name in [
+            wide, odd, "\u{202E}\u{FEFF}\u{0301}", "other", "all", "missing", "champion", "NULL", "\\\\N", "é",
+            "e\u{0301}",
+        ] {
             out.append((event("prediction", names(name)), true))
             out.append((event("prediction", "\"model_name\":\"m\",\"model_version\":\"\(name)\""), true))
-            out.append((event("prediction", names("m") + ",\"environment\":\"\(name)\",\"model_variant\":\"\(name)\""), true))
+            out.append(
+                (event("prediction", names("m") + ",\"environment\":\"\(name)\",\"model_variant\":\"\(name)\""), true))
             out.append((event("prediction", names("m") + ",\"features\":{\"\(name)\":\"\(name)\"}"), true))
-            out.append((event("prediction", names("m") + ",\"prediction\":\"\(name)\",\"scores\":{\"\(name)\":0.5}"), true))
+            out.append(
+                (event("prediction", names("m") + ",\"prediction\":\"\(name)\",\"scores\":{\"\(name)\":0.5}"), true))
             out.append((event("prediction", names("m") + ",\"tags\":{\"region\":\"\(name)\"}"), true))
-            out.append((event("resource", "\"service\":\"\(name)\",\"instance\":\"\(name)\",\"interval_seconds\":1"), true))
-            out.append((event("deployment", names(name) + ",\"previous_version\":\"\(name)\",\"actor\":\"\(name)\""), true))
+            out.append(
+                (event("resource", "\"service\":\"\(name)\",\"instance\":\"\(name)\",\"interval_seconds\":1"), true))
+            out.append(
+                (event("deployment", names(name) + ",\"previous_version\":\"\(name)\",\"actor\":\"\(name)\""), true))
             out.append((event("outcome", predicted + ",\"model_name\":\"\(name)\",\"label\":\"\(name)\""), true))
             out.append(
-                (event("feedback", predicted + ",\"model_name\":\"m\",\"name\":\"\(name)\",\"explanation\":\"\(name)\""), true))
-            out.append((event("outcome", "\"prediction_id\":\"\(name)\",\"model_name\":\"m\",\"label\":1,\"id\":\"\(name)\""), true))
+                (
+                    event(
+                        "feedback", predicted + ",\"model_name\":\"m\",\"name\":\"\(name)\",\"explanation\":\"\(name)\""
+                    ), true
+                ))
+            out.append(
+                (
+                    event(
+                        "outcome", "\"prediction_id\":\"\(name)\",\"model_name\":\"m\",\"label\":1,\"id\":\"\(name)\""),
+                    true
+                ))
         }
         // A label of a MiB.
         let long = String(repeating: "l", count: 1_000_000)
@@ -52,12 +68,25 @@ struct HostileEventTests {
             "-9223372036854775808", "18446744073709551615", "1234567890123456789", "9007199254740993",
         ]
         for number in numbers {
-            out.append((event("prediction", names("n") + ",\"prediction\":\(number),\"features\":{\"x\":\(number)}"), true))
+            out.append(
+                (event("prediction", names("n") + ",\"prediction\":\(number),\"features\":{\"x\":\(number)}"), true))
             out.append(
                 (event("prediction", names("c") + ",\"task\":\"multiclass\",\"prediction\":\(number)"), true))
-            out.append((event("outcome", "\"prediction_id\":\"n\(number)\",\"model_name\":\"n\",\"label\":\(number),\"value\":\(number)"), true))
-            out.append((event("outcome", "\"prediction_id\":\"n\",\"model_name\":\"n\",\"label\":1,\"revision\":9007199254740991"), true))
-            out.append((event("feedback", predicted + ",\"model_name\":\"n\",\"name\":\"f\",\"score\":\(number)"), true))
+            out.append(
+                (
+                    event(
+                        "outcome",
+                        "\"prediction_id\":\"n\(number)\",\"model_name\":\"n\",\"label\":\(number),\"value\":\(number)"),
+                    true
+                ))
+            out.append(
+                (
+                    event(
+                        "outcome",
+                        "\"prediction_id\":\"n\",\"model_name\":\"n\",\"label\":1,\"revision\":9007199254740991"), true
+                ))
+            out.append(
+                (event("feedback", predicted + ",\"model_name\":\"n\",\"name\":\"f\",\"score\":\(number)"), true))
         }
         for number in ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "01", "+1", "1.", ".5", "0x10", "1e", "--1"] {
             out.append((event("prediction", names("n") + ",\"features\":{\"x\":\(number)}"), false))
@@ -72,14 +101,18 @@ struct HostileEventTests {
         ] {
             out.append(
                 (
-                    event("outcome", "\"prediction_id\":\"t\(time)\",\"model_name\":\"t\",\"label\":true,\"prediction_time\":\"\(time)\""),
+                    event(
+                        "outcome",
+                        "\"prediction_id\":\"t\(time)\",\"model_name\":\"t\",\"label\":true,\"prediction_time\":\"\(time)\""
+                    ),
                     counts
                 ))
         }
         for text in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1970-01-01T00:00:00Z"] {
             out.append(("{\"schema\":1,\"type\":\"prediction\",\"time\":\"\(text)\",\(names("m"))}", false))
         }
-        out.append((#"{"schema":1,"type":"prediction","time":"\#(now)","model_name":"\ud800","model_version":"1"}"#, false))
+        out.append(
+            (#"{"schema":1,"type":"prediction","time":"\#(now)","model_name":"\ud800","model_version":"1"}"#, false))
         return out
     }()
 
@@ -134,7 +167,8 @@ struct HostileEventTests {
         }
         _ = try builder.add(
             BundleBuilder.Identity(
-                writer: TestWriter("one", 3).name, seq: 0, sealed_ms: Pipeline.base_ms + 60_000, file: "f", replay: true),
+                writer: TestWriter("one", 3).name, seq: 0, sealed_ms: Pipeline.base_ms + 60_000, file: "f", replay: true
+            ),
             bytes: Array(lines.joined().utf8))
         let bundle = builder.finish()
         _ = try await pipeline.store.put(bundle.key(prefix: "").path, bundle.object, PutOptions())
@@ -160,10 +194,12 @@ struct HostileEventTests {
         let head = "{\"schema\":1,\"type\":\"prediction\",\"time\":\"\(Self.now)\""
         let pad = String(repeating: "x", count: 150)
         let kinds = [
-            "not json \(pad)", "[1,\"\(pad)\"]", String(repeating: "[", count: 80) + String(repeating: "]", count: 80), "",
+            "not json \(pad)", "[1,\"\(pad)\"]", String(repeating: "[", count: 80) + String(repeating: "]", count: 80),
+            "",
             "\(head.replacing("1", with: "2", maxReplacements: 1)),\"x\":\"\(pad)\"}",
             "{\"schema\":1,\"type\":\"strange\",\"x\":\"\(pad)\"}", "\(head),\"x\":\"\(pad)\"}",
-            "\(head),\(Self.names("m")),\"score\":\"\(pad)\"}", "\(head),\(Self.names("m")),\"score\":7,\"x\":\"\(pad)\"}",
+            "\(head),\(Self.names("m")),\"score\":\"\(pad)\"}",
+            "\(head),\(Self.names("m")),\"score\":7,\"x\":\"\(pad)\"}",
             "{\"schema\":1,\"type\":\"prediction\",\"time\":\"\(pad)\"}",
             "{\"schema\":1,\"type\":\"prediction\",\"time\":\"2001-01-01T00:00:00Z\",\(Self.names("m")),\"x\":\"\(pad)\"}",
         ]

@@ -27,7 +27,8 @@ struct HostileObjectTests {
     }
 
     private func states(_ pipeline: Pipeline) throws -> [String: Int64] {
-        let rows = try pipeline.database.connect().query("SELECT state, count(*) FROM nadi_store.object GROUP BY 1").rows
+        let rows = try pipeline.database.connect().query("SELECT state, count(*) FROM nadi_store.object GROUP BY 1")
+            .rows
         return Dictionary(uniqueKeysWithValues: rows.map { ($0.text(0), $0.integer(1)) })
     }
 
@@ -148,7 +149,9 @@ struct HostileObjectTests {
 
         let report = try await pipeline.load()
         let reasons = Dictionary(report.poisoned.map { ($0.key, $0.reason) }, uniquingKeysWith: { first, _ in first })
-        for (key, words) in expected { #expect(reasons[key]?.contains(words) == true, "\(words): \(reasons[key] ?? "-")") }
+        for (key, words) in expected {
+            #expect(reasons[key]?.contains(words) == true, "\(words): \(reasons[key] ?? "-")")
+        }
         #expect(report.poisoned.count == expected.count && report.failed.isEmpty)
         #expect(report.objects == 3 && report.duplicates == 1 && report.conflicts == 1)
         #expect(report.strangers == 4 && report.strangerKeys.contains(age))

@@ -178,11 +178,13 @@ struct MemoryTests {
         }
         try put(pipeline, number: 4, count) {
             line(
-                "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"features\":{\"f\":\"\($0)\(pad)\"}")
+                "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"features\":{\"f\":\"\($0)\(pad)\"}"
+            )
         }
         try put(pipeline, number: 5, count) {
             line(
-                "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"tags\":{\"region\":\"\($0)\(pad)\"}")
+                "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"tags\":{\"region\":\"\($0)\(pad)\"}"
+            )
         }
         try put(pipeline, number: 6, count) {
             line("\"type\":\"resource\",\"service\":\"\($0)\(pad)\",\"interval_seconds\":10,\"threads\":4")

@@ -82,9 +82,11 @@ struct VerifyTests {
         for (number, damage) in Damage.all.enumerated() {
             var writer = TestWriter("two", number + 1)
             writer.append(TestEvents.prediction(Pipeline.base_ms, id: "p\(number)"))
-            let key = try await pipeline.put(host: "two", [
-                writer.seal(at: Pipeline.base_ms + Int64(number + 1) * 120_000, end: true)
-            ])
+            let key = try await pipeline.put(
+                host: "two",
+                [
+                    writer.seal(at: Pipeline.base_ms + Int64(number + 1) * 120_000, end: true)
+                ])
             expected[key] = damage.words == "key does not fit" ? "belongs under" : damage.words
         }
         _ = try await pipeline.load()
@@ -153,7 +155,8 @@ struct VerifyTests {
         let server = try #require(TestServers.s3)
         let path = pipeline.folder["loader.yaml"]
         let credentials = pipeline.folder["credentials"]
-        let secrets = "[default]\naws_access_key_id = \(server.accessKey)\naws_secret_access_key = \(server.secretKey)\n"
+        let secrets =
+            "[default]\naws_access_key_id = \(server.accessKey)\naws_secret_access_key = \(server.secretKey)\n"
         try DurableFile.replace(path: credentials, bytes: Array(secrets.utf8))
         func configure(_ database: String) throws {
             let text = """
@@ -191,7 +194,8 @@ struct VerifyTests {
         #expect(try await verify([]).status == 1)
         result = try await verify(["--bucket-only"])
         #expect(result.status == 1 && result.text.contains("verified \(keys.count) objects"))
-        _ = try await pipeline.store.put(keys[2], bytes.enumerated().map { $0 == bytes.count / 4 ? $1 ^ 1 : $1 }, PutOptions())
+        _ = try await pipeline.store.put(
+            keys[2], bytes.enumerated().map { $0 == bytes.count / 4 ? $1 ^ 1 : $1 }, PutOptions())
         #expect(try await verify(["--bucket-only"]).status == 0)
     }
 }

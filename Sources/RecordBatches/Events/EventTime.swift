@@ -47,7 +47,8 @@ struct EventTime {
         else { return nil }
         let year = century * 100 + years
         // PostgreSQL has no year 0.
-        guard year >= 1, (1...12).contains(month), day >= 1, day <= length(ofMonth: month, year: year), hour <= 23, minute <= 59
+        guard year >= 1, (1...12).contains(month), day >= 1, day <= length(ofMonth: month, year: year), hour <= 23,
+            minute <= 59
         else { return nil }
         return Int64((Timestamp.days(year: year, month: month, day: day) * 24 + hour) * 60 + minute) * 60_000
     }

@@ -162,7 +162,9 @@ package struct Admission: Sendable {
                 """, Self.parameters(batch.resources)
             ).rows.map { Int($0.integer(0)) - 1 })
         var isRenamed = false
-        let new = batch.resources.indices.filter { !known.contains($0) && batch.resources[$0] != batch.resources[$0].other }
+        let new = batch.resources.indices.filter {
+            !known.contains($0) && batch.resources[$0] != batch.resources[$0].other
+        }
         for index in new.sorted(by: { Self.order(batch.resources[$0]) < Self.order(batch.resources[$1]) }) {
             room -= 1
             if room >= 0 { continue }

@@ -42,7 +42,9 @@ package struct LoaderConfiguration: Sendable {
         for tag in settings.sliceTags where tag.isEmpty || tag == "all" || tag.utf8.count > 64 {
             throw root.error("slices", "names the tag '\(tag)'; a tag has 1 to 64 bytes and is not called all")
         }
-        if let caps = try root.section("caps", keys: ["models", "series", "features", "categories", "slice_values", "resources"]) {
+        if let caps = try root.section(
+            "caps", keys: ["models", "series", "features", "categories", "slice_values", "resources"])
+        {
             settings.caps.models = try caps.integer("models", in: 1...100_000) ?? settings.caps.models
             settings.caps.seriesPerModel = try caps.integer("series", in: 1...1_000_000) ?? settings.caps.seriesPerModel
             settings.caps.featuresPerModel =
@@ -75,7 +77,9 @@ package struct LoaderConfiguration: Sendable {
         let lease = try root.duration("lease", in: .seconds(1) ... .seconds(86_400))
         settings.lease_s = lease.map { $0.components.seconds } ?? settings.lease_s
         settings.parallelism = try root.integer("parallelism", in: 0...1024) ?? 0
-        if settings.parallelism == 0 { settings.parallelism = min(8, max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))) }
+        if settings.parallelism == 0 {
+            settings.parallelism = min(8, max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+        }
         settings.owner = "\(HostName.current())/\(getpid())/\(String(UInt32.random(in: 0 ... .max), radix: 16))"
         self.settings = settings
     }

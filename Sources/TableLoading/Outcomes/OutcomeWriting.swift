@@ -40,7 +40,8 @@ struct OutcomeWriting {
     /// Marks the hours of all rows written in the transaction, in one sorted statement, so that two loaders never wait for
     /// each other in a circle.
     static func markHours(_ connection: Connection) throws {
-        try connection.query(DirtyMarks.insert("SELECT model_id, hour, sum(waiting)::bigint FROM stage_mark GROUP BY 1, 2"))
+        try connection.query(
+            DirtyMarks.insert("SELECT model_id, hour, sum(waiting)::bigint FROM stage_mark GROUP BY 1, 2"))
     }
 
     private func stage() throws {

@@ -98,7 +98,9 @@ struct ObjectVerifier {
             let object = try connection.query(
                 "SELECT object_id, lines, state FROM nadi_store.object WHERE object_key = $1", [.text(key)]
             ).first
-            guard let object, ["loaded", "lost", "expired"].contains(object.text(2)) else { return (Int64(-1), [Row]()) }
+            guard let object, ["loaded", "lost", "expired"].contains(object.text(2)) else {
+                return (Int64(-1), [Row]())
+            }
             let rows = try connection.query(
                 """
                 SELECT w.writer, s.seq, encode(s.raw_sha256, 'hex'), s.lines, s.raw_bytes, s.sealed_at

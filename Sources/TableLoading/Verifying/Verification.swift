@@ -57,7 +57,8 @@ package struct Verification: Sendable {
                     report.add(
                         VerifyReport.Finding(
                             kind: "missing", key: key, reason: "it is in the ledger, not in the bucket",
-                            remedy: "Restore it (versioning, a copy), or accept the loss by `nadi audit --accept-lost`"))
+                            remedy: "Restore it (versioning, a copy), or accept the loss by `nadi audit --accept-lost`")
+                    )
                 case .object(let entry, let state):
                     if database != nil, state == nil { report.notLoaded += 1 }
                     guard scope.share >= 1 || Double.random(in: 0..<1) < scope.share else {
