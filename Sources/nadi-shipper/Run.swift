@@ -33,6 +33,7 @@ struct Run: AsyncParsableCommand {
     var wait: Duration = .seconds(60)
 
     func run() async throws {
+        HeapTuning.returnLargeBuffers()
         var (configuration, environment) = try option.load()
         configuration.machine.isOnce = once
         LogOutput.bootstrap(level: configuration.logLevel, environment: environment)
