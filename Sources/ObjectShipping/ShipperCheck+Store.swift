@@ -12,16 +12,16 @@ extension ShipperCheck {
         var settings = configuration.store
         settings.http.connectTimeout_s = 5
         settings.http.requestTimeout_s = 20
+        if settings.url.hasPrefix("s3://") {
+            let credentials = await checkCredentials()
+            tell(credentials)
+            if credentials.verdict == .fault { return }
+        }
         let store: any ObjectStore
         do {
             store = try settings.makeStore(environment: Environment(environment))
         } catch {
             return tell(failure(error, doing: "the store cannot be used"))
-        }
-        if settings.url.hasPrefix("s3://") {
-            let credentials = await checkCredentials()
-            tell(credentials)
-            if credentials.verdict == .fault { return }
         }
         let prefix = configuration.prefix.isEmpty ? "" : configuration.prefix + "/"
         let key = "\(prefix)checks/\(configuration.host).txt"

@@ -152,7 +152,8 @@ extension ShipperStateMachine {
         one.failures += 1
         work[job] = one
         if ShipperStateMachine.mayLieInObject(error) {
-            if one.isAlone || one.failures >= ShipperStateMachine.objectTries || error.kind == .tooLarge {
+            let tries = one.isAlone ? ShipperStateMachine.aloneTries : ShipperStateMachine.objectTries
+            if one.failures >= tries || error.kind == .tooLarge {
                 return abandon(job, one, error, at: now)
             }
             let pause = configuration.backoff.delay(

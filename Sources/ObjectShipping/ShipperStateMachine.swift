@@ -179,6 +179,8 @@ package struct ShipperStateMachine: Sendable {
     static let retireRetry_ms: Int64 = 10_000
     /// How often an object is tried before it is let go of, where the failure may lie in it.
     static let objectTries = 4
+    /// The same for a segment that is tried alone: one try may find a damaged object in its place, the next replaces it.
+    static let aloneTries = 3
 
     package init(_ configuration: Configuration) {
         self.configuration = configuration

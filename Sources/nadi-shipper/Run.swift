@@ -95,8 +95,9 @@ struct Run: AsyncParsableCommand {
         }
     }
 
-    /// How much longer than `stop_within` the end may take before the program ends without waiting, milliseconds.
-    private static let stopGrace_ms: Int64 = 12_000
+    /// How much longer than `stop_within` the end may take before the program ends without waiting, milliseconds: a report
+    /// that is under way has 10 s, the last one 5 s.
+    private static let stopGrace_ms: Int64 = 18_000
 
     /// Reads the configuration again.
     private func reload(_ shipper: Shipper, _ logger: Logger, _ notify: NotifySocket) {

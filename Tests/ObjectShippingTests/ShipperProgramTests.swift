@@ -169,7 +169,7 @@ import Testing
         #expect(try await eventually { try program.waiting().isEmpty })
         let metrics = try #require(AdminClient.get(address, path: "/metrics")?.body)
         #expect(metrics.contains("nadi_shipper_read_lines_total{stream=\"native\"} \(ids.count + 2)\n"))
-        #expect(metrics.contains("nadi_shipper_objects_uploaded_total 1\n"))
+        #expect(metrics.contains(try Regex("nadi_shipper_objects_uploaded_total [12]\n")))
         try DurableFile.replace(path: program.folder["metrics"], bytes: Array(metrics.utf8))
         if access("/usr/bin/promtool", X_OK) == 0 {
             #expect(system("promtool check metrics < \(program.folder["metrics"])") == 0)

@@ -162,7 +162,7 @@ struct ShipperTroubleTests {
         let shipper = try program.start("run", environment: ["AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b"])
         try await Task.sleep(for: .seconds(2))
         shipper.send(SIGTERM)
-        // 1 s for uploads, 5 s for the report; the rest is for a busy machine. A hang lasts for minutes.
+        // 1 s for uploads, 15 s for reports; the rest is for a busy machine. A hang lasts for minutes.
         #expect(try await eventually(within: 30) { kill(shipper.processID, 0) != 0 || Self.isGone(shipper.processID) })
         #expect(shipper.wait() == 0)
         #expect(try program.waiting().count == 2)
@@ -181,6 +181,7 @@ struct ShipperTroubleTests {
         let program = try ShipperProgram(s3: s3, more: "admin: off")
         var ids: [String] = []
         let shipper = try program.start("run")
+        #expect(try await eventually { program.log.contains("shipping") })
         for round in 0..<6 {
             ids += try program.writeSegments(20, lines: 50)
             try await Task.sleep(for: .milliseconds(60 + 70 * round))
