@@ -115,7 +115,8 @@ final class BundleSource: Sendable {
         var outcome = Outcome()
         let cap = limit + limit / 2
         // Memory that is never written to is never used. The first segment may go beyond the cap.
-        var builder = BundleBuilder(host: host, expectedBytes: max(cap, ForeignReading.longestPiece) + BundleSource.smallBytes)
+        var builder = BundleBuilder(
+            host: host, expectedBytes: max(cap, ForeignReading.longestPiece) + BundleSource.smallBytes)
         var raw = 0
         var small = BundleSource.smallBytes
         for (id, rawBytes) in segments {

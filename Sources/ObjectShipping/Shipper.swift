@@ -379,7 +379,8 @@ package final class Shipper: Sendable {
         let key = ObjectKey.hostReport(prefix: configuration.prefix, host: configuration.host)
         let fault = await Blocking.within(.seconds(isLast ? 5 : 10)) { [store] () -> String? in
             do {
-                _ = try await store.put(key, report.encoded(), PutOptions(contentType: "application/json", isTrial: true))
+                _ = try await store.put(
+                    key, report.encoded(), PutOptions(contentType: "application/json", isTrial: true))
                 return nil
             } catch {
                 return "\(error)"

@@ -163,7 +163,9 @@ extension ShipperCheck {
             report.state == .running
         else { return }
         let age_ms = SystemTime.now_ms() - report.time_ms
-        guard !configuration.spools.contains(where: SpoolLock.isTaken), abs(age_ms) < 2 * configuration.machine.report_ms + 1_000 else { return }
+        guard !configuration.spools.contains(where: SpoolLock.isTaken),
+            abs(age_ms) < 2 * configuration.machine.report_ms + 1_000
+        else { return }
         tell(
             Finding(
                 .caution, "host_taken",
@@ -181,10 +183,12 @@ extension ShipperCheck {
             case (_, "curl 6"): ("dns", "check the endpoint's spelling and this host's resolver (/etc/resolv.conf)")
             case (.unreachable, _): ("unreachable", error.remedy)
             case (.tls, _): ("tls", "trust the store's authority (ca_bundle), or mend its certificate")
-            case (_, "InvalidAccessKeyId"): ("wrong_key", "check the access key's id; it is not the secret that is wrong")
+            case (_, "InvalidAccessKeyId"):
+                ("wrong_key", "check the access key's id; it is not the secret that is wrong")
             case (_, "SignatureDoesNotMatch"):
                 ("wrong_secret", "check the secret; the key's id is known to the store")
-            case (.accessDenied, _): ("put_denied", "allow s3:PutObject on the bucket and prefix of \(configuration.store.url)")
+            case (.accessDenied, _):
+                ("put_denied", "allow s3:PutObject on the bucket and prefix of \(configuration.store.url)")
             default: (error.kind.rawValue, error.remedy)
             }
         return Finding(.fault, name, "\(doing): \(plain)", mend: mend)

@@ -22,7 +22,8 @@ extension ShipperCheck {
         let first =
             paths.isEmpty
             ? Finding(
-                .caution, "stream_empty", "stream \(stream.name): no file matches \(stream.paths.joined(separator: ", "))",
+                .caution, "stream_empty",
+                "stream \(stream.name): no file matches \(stream.paths.joined(separator: ", "))",
                 mend: "check the globs")
             : Finding(.good, "stream", "stream \(stream.name): \(rotated.count) rotated of \(paths.count) files")
         let live =

@@ -36,7 +36,8 @@ package struct ShipperCheck: Sendable {
         package var line: String {
             let head = verdict.rawValue + String(repeating: " ", count: max(1, 7 - verdict.rawValue.utf8.count))
             let body = mend.isEmpty ? text : "\(text): \(mend)"
-            return head + (verdict == .good ? body : "\(name): \(body)").map { $0.isNewline ? " " : String($0) }.joined()
+            return head
+                + (verdict == .good ? body : "\(name): \(body)").map { $0.isNewline ? " " : String($0) }.joined()
         }
 
         /// The finding for programs: a JSON object on one line.
@@ -82,12 +83,15 @@ package struct ShipperCheck: Sendable {
         let host = configuration.host
         if ShipperCheck.commonNames.contains(host) {
             return Finding(
-                .fault, "host_name", "the host's name is '\(host)', which other machines have too, and each would "
-                    + "overwrite the other's report", mend: "set 'host' to a name of its own, or the kernel's (hostnamectl)")
+                .fault, "host_name",
+                "the host's name is '\(host)', which other machines have too, and each would "
+                    + "overwrite the other's report",
+                mend: "set 'host' to a name of its own, or the kernel's (hostnamectl)")
         }
         if host.utf8.count == 12, host.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) {
             return Finding(
-                .caution, "host_name", "the host's name '\(host)' looks like a container's number, which changes with "
+                .caution, "host_name",
+                "the host's name '\(host)' looks like a container's number, which changes with "
                     + "every start", mend: "set 'host' to a name that stays")
         }
         return Finding(.good, "host_name", "host \(host), objects under \(configuration.store.url)")

@@ -59,7 +59,7 @@ package struct ShipperStatus: Sendable {
             lastError: faults.first, writers: scan.writers, isPartial: !scan.isKnown)
     }
 
-    /// The report with what only this host needs to know: every fault, and what is held back. JSON.
+    /// The report with what only this host needs to know: every fault, and what is held back, as JSON.
     package func page(now_ms: Int64) -> [UInt8] {
         var bytes = report(now_ms: now_ms, isStopped: false).encoded()
         while let last = bytes.last, last == UInt8(ascii: "\n") || last == UInt8(ascii: "}") { bytes.removeLast() }

@@ -58,8 +58,9 @@ struct SpoolFolder {
     private mutating func checkIdentity() throws {
         let now = try FolderIdentity(of: directory)
         if let identity, identity != now {
-            throw SpoolFault("is not the folder that it was when this program began (unmounted, or replaced): mount it "
-                + "again, or restart this program if it was meant", directory)
+            throw SpoolFault(
+                "is not the folder that it was when this program began (unmounted, or replaced): mount it "
+                    + "again, or restart this program if it was meant", directory)
         }
         identity = now
         if lock == nil {

@@ -65,7 +65,9 @@ import Testing
             // Two new ones for each object that goes: more than can be shipped.
             for number in 0..<2 {
                 waiting.append(
-                    segment("new\(objects)-\(number)", 0, rawBytes: 16 << 20, sealed_ms: 1_700_000_000_000 + Int64(objects)))
+                    segment(
+                        "new\(objects)-\(number)", 0, rawBytes: 16 << 20, sealed_ms: 1_700_000_000_000 + Int64(objects))
+                )
             }
             let chosen = Set(BundleSelection(from: waiting, target: 8 << 20, ratio: 1, turns: &turns).segments)
             waiting.removeAll { chosen.contains($0.id) }

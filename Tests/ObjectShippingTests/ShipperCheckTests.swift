@@ -213,7 +213,10 @@ struct ShipperCheckTests {
         let port = Int.random(in: 20_000..<32_000)
         let server = try ChildProcess(
             "openssl",
-            ["s_server", "-accept", "127.0.0.1:\(port)", "-cert", folder["pem"], "-key", folder["key"], "-www", "-quiet"])
+            [
+                "s_server", "-accept", "127.0.0.1:\(port)", "-cert", folder["pem"], "-key", folder["key"], "-www",
+                "-quiet",
+            ])
         defer { server.send(SIGKILL) }
         let program = try remote("https://127.0.0.1:\(port)")
         #expect(
@@ -238,7 +241,9 @@ struct ShipperCheckTests {
     @Test(.enabled(if: TestServers.s3 != nil, Comment(rawValue: s3Only))) func noCredentialsAtAll() throws {
         let program = try ShipperProgram(more: "admin: off")
         try rewrite(program, "file://\(program.folder["store"])", "s3://bucket/x")
-        expect("credentials_missing", "AWS_ACCESS_KEY_ID", "set the variables", in: try check(program))
+        expect(
+            "credentials_missing", "AWS_ACCESS_KEY_ID", "set the variables",
+            in: try check(program, environment: ["AWS_EC2_METADATA_DISABLED=true"]))
     }
 
     @Test func answersThatStoresGiveToMistakes() async throws {
@@ -246,7 +251,8 @@ struct ShipperCheckTests {
             (
                 "wrong_region",
                 "400 <Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'us-east-1' is wrong; "
-                    + "expecting 'eu-west-3'</Message><Region>eu-west-3</Region></Error>", "AuthorizationHeaderMalformed",
+                    + "expecting 'eu-west-3'</Message><Region>eu-west-3</Region></Error>",
+                "AuthorizationHeaderMalformed",
                 "eu-west-3"
             ),
             (

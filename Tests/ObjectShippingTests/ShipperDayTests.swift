@@ -22,8 +22,9 @@ import Testing
             kind, operation: "PUT k", status: status, code: code, message: "away", retryAfter_s: retryAfter_s)
     }
 
-    /// Two objects are in work, and a wait is half of `longest` on average: 2 x 120 requests in an hour, and the first
-    /// short waits. What may lie in an object is let go of and tried apart, which costs up to five requests a wait.
+    /// Two objects are in work, and a wait is half of `longest` on average: 2 x 120 requests in an hour.
+    ///
+    /// To these come the first, short waits. What may lie in an object is let go of and tried apart, which costs up to five requests a wait.
     private static let day: [Outage] = [
         Outage(from: 1, to: 4, error: error(.server, 503, "ServiceUnavailable"), mostPerHour: 400),
         Outage(from: 5, to: 8, error: error(.throttled, 429, "TooManyRequests", retryAfter_s: 300), mostPerHour: 40),
@@ -53,7 +54,8 @@ import Testing
         while world.steady_ms < 24 * Self.hour_ms {
             while nextWrite_ms <= world.steady_ms {
                 let writer = Int.random(in: 0..<5, using: &world.random)
-                world.write("w\(writer)", seq: seqs[writer], rawBytes: .random(in: 100...4_000_000, using: &world.random))
+                world.write(
+                    "w\(writer)", seq: seqs[writer], rawBytes: .random(in: 100...4_000_000, using: &world.random))
                 seqs[writer] += 1
                 nextWrite_ms += .random(in: 10_000...120_000, using: &world.random)
             }
@@ -155,7 +157,8 @@ import Testing
         #expect(machine.handle(.built(2, proof, included: [ids[1]], failed: [:]), at: moment(50)).isEmpty)
         #expect(!machine.handle(.timer, at: moment(400_000)).contains { if case .request = $0 { true } else { false } })
         let opened = machine.handle(.timer, at: moment(500_040))
-        #expect(opened.contains(.request(1, .put(ifAbsent: true))) && opened.contains(.request(2, .put(ifAbsent: true))))
+        #expect(
+            opened.contains(.request(1, .put(ifAbsent: true))) && opened.contains(.request(2, .put(ifAbsent: true))))
         _ = machine.handle(.answered(2, .failed(slow)), at: moment(500_050))
         let good = machine.handle(.answered(1, .stored), at: moment(500_060))
         #expect(good.contains(.request(1, .head)) && good.contains(.request(2, .put(ifAbsent: true))))

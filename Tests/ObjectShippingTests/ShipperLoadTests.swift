@@ -25,7 +25,8 @@ struct ShipperLoadTests {
 
     private func name(_ number: Int, seq: Int, lines: Int, sealed_ms: Int64 = 1_700_000_000_000) -> SegmentName {
         SegmentName(
-            writer: WriterName(host: "testhost", id: UUIDv7(high: 0x0192_F0C1_A2B3_7C4D, low: 0x8E9F_0000_0000_0000 | UInt64(number))),
+            writer: WriterName(
+                host: "testhost", id: UUIDv7(high: 0x0192_F0C1_A2B3_7C4D, low: 0x8E9F_0000_0000_0000 | UInt64(number))),
             seq: seq, sealed_ms: sealed_ms, lines: lines, isEnd: false)
     }
 
@@ -117,7 +118,9 @@ struct ShipperLoadTests {
         // By order, which no busy machine changes: it is in one of the first two objects of eleven or more.
         let store = try program.store(s3)
         let stored = program.log.split(separator: "\n").filter { $0.contains("stored and proven") }.compactMap { line in
-            line.split(separator: " ").first { $0.hasPrefix("key=") }.map { String($0.dropFirst(4)).replacing("\"", with: "") }
+            line.split(separator: " ").first { $0.hasPrefix("key=") }.map {
+                String($0.dropFirst(4)).replacing("\"", with: "")
+            }
         }
         #expect(stored.count > 10)
         var places: [Int] = []

@@ -50,7 +50,8 @@ final class ShipperProgram: Sendable {
 
     /// Starts a command of the program, as another user if one is named.
     func start(
-        _ command: String..., as user: UInt32? = nil, program: String = BuiltPrograms.debug("nadi-shipper"), environment: [String] = []
+        _ command: String..., as user: UInt32? = nil, program: String = BuiltPrograms.debug("nadi-shipper"),
+        environment: [String] = []
     ) throws -> ChildProcess {
         var verbs = [program] + command + ["--config", folder["shipper.yaml"]]
         if let user {

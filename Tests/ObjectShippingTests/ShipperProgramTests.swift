@@ -232,7 +232,10 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func checkTriesWhetherShippedFilesCanBeRemoved() throws {
         let logs = try ScratchFolder()
         for (folder, status, text) in [
-            ("/proc", 1, "FAULT  stream_removal: stream app: delete_after_shipping is on and nothing can be removed from /proc"),
+            (
+                "/proc", 1,
+                "FAULT  stream_removal: stream app: delete_after_shipping is on and nothing can be removed from /proc"
+            ),
             (logs.path, 0, "the unit needs ReadWritePaths=\(logs.path)"),
         ] {
             let program = try ShipperProgram(

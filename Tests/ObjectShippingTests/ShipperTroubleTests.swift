@@ -197,8 +197,9 @@ struct ShipperTroubleTests {
         #expect(stored.sorted() == ids.sorted())
     }
 
-    /// A spool that was never there since the start: the others are shipped, the report says what is missing, and once it
-    /// comes it is shipped too. One that is replaced under the program is told and not taken for an empty one.
+    /// A spool that is missing at the start is told in the report, holds up no other, and is shipped once it comes.
+    ///
+    /// One that is replaced under the program is told and not taken for an empty one.
     @Test func spoolsThatComeAndGo() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let text = String(decoding: try DurableFile.read(path: program.folder["shipper.yaml"]), as: UTF8.self)
@@ -248,7 +249,8 @@ struct ShipperTroubleTests {
         let s3 = try #require(TestServers.s3)
         let program = try ShipperProgram(s3: s3, more: "admin: off")
         let text = String(decoding: try DurableFile.read(path: program.folder["shipper.yaml"]), as: UTF8.self)
-        let named = text.replacing("addressing: path}", with: "addressing: path, credentials_file: \"\(program.folder["keys"])\"}")
+        let named = text.replacing(
+            "addressing: path}", with: "addressing: path, credentials_file: \"\(program.folder["keys"])\"}")
         try DurableFile.replace(path: program.folder["shipper.yaml"], bytes: Array(named.utf8))
         func keys(_ secret: String) throws {
             let text = "[default]\naws_access_key_id = \(s3.accessKey)\naws_secret_access_key = \(secret)\n"
@@ -291,7 +293,8 @@ struct ShipperTroubleTests {
         #expect(program.log.contains("unknown key 'stremas'"))
         try DurableFile.replace(path: logs["app.log.1"], bytes: Array("{\"a\":1}\n{\"a\":2}\n".utf8))
         try configure(
-            "\nlog_level: debug\ndead_after: 77s\nstreams: [{name: app, paths: [\"\(logs.path)/app.log*\"], quiet: 100ms}]\n")
+            "\nlog_level: debug\ndead_after: 77s\nstreams: [{name: app, paths: [\"\(logs.path)/app.log*\"], quiet: 100ms}]\n"
+        )
         #expect(try await eventually { program.log.contains("needs_restart=dead_after") }, "\(program.log)")
         #expect(
             try await eventually {

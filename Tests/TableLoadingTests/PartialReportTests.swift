@@ -12,7 +12,8 @@ struct PartialReportTests {
         let pipeline = try Pipeline(s3: try #require(TestServers.s3))
         let thread = DatabaseThread(pipeline.database.uri)
         let reports = HostReports(store: pipeline.store, database: thread, prefix: pipeline.prefix)
-        func report(_ time_ms: Int64, writers: [String], oldest_ms: Int64? = nil, isPartial: Bool = false) -> HostReport {
+        func report(_ time_ms: Int64, writers: [String], oldest_ms: Int64? = nil, isPartial: Bool = false) -> HostReport
+        {
             var unshipped = HostReport.Unshipped()
             unshipped.oldest_ms = oldest_ms
             return HostReport(
