@@ -161,6 +161,7 @@ struct LoadSession {
         let retention = loader.retention
         var failures = 0
         var isUnknown = false
+        var wasUnknown = false
         while true {
             do {
                 if isUnknown, try await isCommitted(batch) {
@@ -181,9 +182,14 @@ struct LoadSession {
                 }
                 for (kind, count) in refused { report.refused[kind, default: 0] += count }
                 return counts
+            } catch let error as LoadError where error.code == .overtaken {
+                // By this batch's own COMMIT, which the server was still at when the ledger was asked.
+                if wasUnknown, try await isCommitted(batch) { return BatchCommit.counts(of: batch) }
+                throw error
             } catch let error as DatabaseError where error.isRetryable {
                 failures += 1
                 isUnknown = isUnknown || error.isCommitOutcomeUnknown
+                wasUnknown = wasUnknown || isUnknown
                 if failures > 12 { throw error }
                 // Full jitter, 50 ms doubling to 10 s: about a minute in all.
                 let longest = min(10.0, 0.05 * Double(1 << failures))
