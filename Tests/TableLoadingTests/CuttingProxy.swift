@@ -28,7 +28,8 @@ final class CuttingProxy: Sendable {
         self.server = server
         self.cut = cut
         left = Atomic(times)
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        self.listener = listener
         var address = Self.loopback(0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let bound = withUnsafeMutablePointer(to: &address) { pointer in
@@ -39,7 +40,7 @@ final class CuttingProxy: Sendable {
         }
         guard bound else { throw SystemError.current("listen", "127.0.0.1") }
         port = UInt16(bigEndian: address.sin_port)
-        DispatchQueue(label: "proxy").async { [listener, self] in
+        DispatchQueue(label: "proxy").async { [self] in
             while true {
                 let client = accept(listener, nil, nil)
                 if client < 0 { return }

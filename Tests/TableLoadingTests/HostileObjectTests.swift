@@ -90,10 +90,11 @@ struct HostileObjectTests {
         let frame = try Zstd.frame(lines)
         func segment(_ number: Int, _ change: (inout Manifest.Segment) -> Void = { _ in }) throws -> Manifest.Segment {
             var builder = BundleBuilder(host: "one")
-            var segment = try builder.add(
-                BundleBuilder.Identity(
-                    writer: TestWriter("one", number).name, seq: 0, sealed_ms: Pipeline.base_ms, file: "f"),
-                bytes: lines)
+            var segment = try #require(
+                try builder.add(
+                    BundleBuilder.Identity(
+                        writer: TestWriter("one", number).name, seq: 0, sealed_ms: Pipeline.base_ms, file: "f"),
+                    bytes: lines))
             change(&segment)
             return segment
         }

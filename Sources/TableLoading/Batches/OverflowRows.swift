@@ -1,4 +1,4 @@
-package import RecordBatches
+internal import RecordBatches
 internal import TableStorage
 
 /// The rows of an object that has too many to hold: chunks in a temporary file, and what a commit must know of all of
