@@ -80,7 +80,7 @@ class Deck:
         self.hits: Counter[str] = collections.Counter()
         self.misses: Counter[str] = collections.Counter()
         self._left: Dict[str, Deque[str]] = {point.actor: collections.deque() for point in POINTS.values()}
-        self._flying = 0
+        self._flying: Counter[str] = collections.Counter()  # taken, neither hit nor missed yet
         self._names = names = [name for name in POINTS if only is None or name.startswith(only)]
         cards: List[str] = []
         while len(cards) < kills:
@@ -94,13 +94,14 @@ class Deck:
         with self._lock:
             if not self._left[actor]:
                 return None
-            self._flying += 1
-            return self._left[actor].popleft()
+            name = self._left[actor].popleft()
+            self._flying[name] += 1
+            return name
 
     def hit(self, name: str) -> None:
         with self._lock:
             self.hits[name] += 1
-            self._flying -= 1
+            self._flying[name] -= 1
 
     def extra(self, name: str) -> None:
         """A kill that no card asked for, so that others have something to do."""
@@ -108,21 +109,22 @@ class Deck:
             self.hits[name] += 1
 
     def wants(self, start: str) -> bool:
-        """Whether a card whose name begins so is left."""
+        """Whether a card whose name begins so is left, or being played."""
         with self._lock:
-            return any(name.startswith(start) for cards in self._left.values() for name in cards)
+            waiting = [name for cards in self._left.values() for name in cards] + list(+self._flying)
+            return any(name.startswith(start) for name in waiting)
 
     def missed(self, name: str) -> None:
         """The program never came by: it is tried again later."""
         with self._lock:
             self.misses[name] += 1
-            self._flying -= 1
+            self._flying[name] -= 1
             self._left[POINTS[name].actor].append(name)
 
     @property
     def is_done(self) -> bool:
         with self._lock:
-            return self._flying == 0 and not any(self._left.values())
+            return not +self._flying and not any(self._left.values())
 
     @property
     def left(self) -> List[str]:
