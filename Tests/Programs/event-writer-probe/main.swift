@@ -164,7 +164,8 @@ do {
         log: log, count: count, rate: rate, flushEvery: options.integer("flush", 1),
         payload: String(repeating: "x", count: options.integer("payload", 0)), prefix: "")
     if options.values["judged"] != nil {
-        JudgedWork(log: log, batches: count, hour_ms: Int64(options.integer("judged", 0))).run()
+        JudgedWork(log: log, batches: count, hour_ms: Int64(options.integer("judged", 0)))
+            .run(threads: options.integer("threads", 1))
         exit(log.close() ? 0 : 1)
     }
     var child: pid_t = -1
