@@ -2,8 +2,8 @@ internal import TableStorage
 
 /// The ledger against itself: objects, their names, their segments, lines by hour and reason.
 extension AuditContext {
-    /// Which objects the scope holds, as a condition on `o` and `h` with the host as its parameter.
-    private var objectScope: String { "\(scope.sql("o.sealed_at")) AND ($1::text IS NULL OR h.host = $1)" }
+    /// Which segments the scope holds, as a condition on `g` and `h` with the host as its parameter.
+    private var segmentScope: String { "\(scope.sql("g.object_sealed_at")) AND ($1::text IS NULL OR h.host = $1)" }
     private var parameters: [SQLValue] { [.optional(scope.host)] }
 
     private static let remedy =
@@ -15,36 +15,35 @@ extension AuditContext {
         try each(
             """
             WITH named AS (
-                SELECT o.object_id, o.object_key, o.lines, o.sealed_at,
-                       regexp_match(o.object_key, '/([^/]+)/([0-9]+)-([0-9]+)-([0-9]+)-([0-9a-f]{16})[.]jsonl[.]zst$') AS part,
-                       h.host
+                SELECT o.object_id, o.object_key, o.lines, (extract(epoch FROM o.sealed_at) * 1000)::bigint AS sealed_ms,
+                       coalesce(h.host, '') AS host, split_part(o.object_key, '/', -2) AS key_host,
+                       string_to_array(split_part(o.object_key, '/', -1), '-') AS part
                 FROM nadi_store.object AS o LEFT JOIN nadi_store.host AS h USING (host_id)
-                WHERE o.loaded_at IS NOT NULL AND \(objectScope)
-            )
-            SELECT n.object_key, n.lines, coalesce(s.lines, 0)::bigint, coalesce(s.segments, 0), concat_ws('; ',
-                CASE WHEN n.lines <> coalesce(s.lines, 0) THEN n.lines || ' lines, its segments ' || coalesce(s.lines, 0) END,
-                CASE WHEN n.part IS NULL THEN 'its key is none of an object'
-                     WHEN n.part[1] IS DISTINCT FROM n.host THEN 'its host is ' || coalesce(n.host, 'none') END,
-                CASE WHEN n.part[2]::bigint <> round(extract(epoch FROM n.sealed_at) * 1000) THEN 'its seal time is ' || n.sealed_at END,
-                CASE WHEN n.part[2]::bigint <> round(extract(epoch FROM s.newest) * 1000) THEN 'its newest segment was sealed at ' || s.newest END,
-                CASE WHEN n.part[3]::bigint <> coalesce(s.segments, 0) THEN coalesce(s.segments, 0) || ' segments, its key says ' || n.part[3] END,
-                CASE WHEN n.part[4]::bigint <> n.lines THEN n.lines || ' lines, its key says ' || n.part[4] END,
-                CASE WHEN n.part[5] <> s.hash THEN 'its segments do not have the hash that its key bears' END)
-            FROM named AS n LEFT JOIN (
-                SELECT g.object_id, sum(g.lines) AS lines, count(*) AS segments, max(g.sealed_at) AS newest,
+                WHERE o.loaded_at IS NOT NULL AND \(scope.sql("o.sealed_at")) AND ($1::text IS NULL OR h.host = $1)
+            ), held AS MATERIALIZED (
+                SELECT g.object_id, sum(g.lines)::bigint AS lines, count(*) AS segments,
+                       (extract(epoch FROM max(g.sealed_at)) * 1000)::bigint AS newest_ms,
                        left(encode(sha256(convert_to(string_agg(w.writer || E'\\t' || g.seq || E'\\t' || g.lines || E'\\t'
                            || encode(g.raw_sha256, 'hex') || E'\\n', '' ORDER BY w.writer COLLATE "C", g.seq, g.segment_id), 'UTF8')), 'hex'), 16) AS hash
                 FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
-                JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
-                WHERE \(objectScope) GROUP BY 1) AS s USING (object_id)
-            WHERE n.lines <> coalesce(s.lines, 0) OR n.part IS NULL OR n.part[1] IS DISTINCT FROM n.host
-               OR n.part[2]::bigint <> round(extract(epoch FROM n.sealed_at) * 1000)
-               OR n.part[2]::bigint <> round(extract(epoch FROM s.newest) * 1000)
-               OR n.part[3]::bigint <> coalesce(s.segments, 0) OR n.part[4]::bigint <> n.lines OR n.part[5] <> s.hash
+                WHERE \(scope.sql("g.object_sealed_at")) GROUP BY 1
+            )
+            SELECT n.object_key, concat_ws('; ',
+                CASE WHEN n.lines <> coalesce(s.lines, 0) THEN n.lines || ' lines, its segments ' || coalesce(s.lines, 0) END,
+                CASE WHEN n.key_host <> n.host THEN 'its host is ' || n.host END,
+                CASE WHEN n.part[1] IS DISTINCT FROM n.sealed_ms::text THEN 'its seal time is ' || n.sealed_ms || ' ms' END,
+                CASE WHEN n.sealed_ms IS DISTINCT FROM s.newest_ms THEN 'its newest segment was sealed at ' || coalesce(s.newest_ms::text, 'no') || ' ms' END,
+                CASE WHEN n.part[2] IS DISTINCT FROM s.segments::text THEN coalesce(s.segments, 0) || ' segments, its key says ' || coalesce(n.part[2], 'nothing') END,
+                CASE WHEN n.part[3] IS DISTINCT FROM n.lines::text THEN n.lines || ' lines, its key says ' || coalesce(n.part[3], 'nothing') END,
+                CASE WHEN n.part[4] IS DISTINCT FROM s.hash || '.jsonl.zst' THEN 'its segments do not have the hash that its key bears' END)
+            FROM named AS n LEFT JOIN held AS s USING (object_id)
+            WHERE n.lines <> coalesce(s.lines, 0) OR n.key_host <> n.host OR n.part[1] IS DISTINCT FROM n.sealed_ms::text
+               OR n.sealed_ms IS DISTINCT FROM s.newest_ms OR n.part[2] IS DISTINCT FROM s.segments::text
+               OR n.part[3] IS DISTINCT FROM n.lines::text OR n.part[4] IS DISTINCT FROM s.hash || '.jsonl.zst'
             """, &report, parameters: parameters, remedy: Self.remedy
         ) { row in
             (
-                "object:\(row.text(0))", "the ledger's row of object \(row.text(0)) does not fit: \(row.text(4))"
+                "object:\(row.text(0))", "the ledger's row of object \(row.text(0)) does not fit: \(row.text(1))"
             )
         }
         try each(
@@ -52,10 +51,10 @@ extension AuditContext {
             SELECT w.writer || '-' || g.seq, g.loaded_lines, g.rejected_lines, coalesce(l.lines, 0)::bigint,
                    coalesce(r.lines, 0)::bigint
             FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
-            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
+            JOIN nadi_store.host AS h ON h.host_id = w.host_id
             LEFT JOIN (SELECT segment_id, sum(lines) AS lines FROM nadi_store.segment_hour GROUP BY 1) AS l USING (segment_id)
             LEFT JOIN (SELECT segment_id, sum(lines) AS lines FROM nadi_store.segment_reject GROUP BY 1) AS r USING (segment_id)
-            WHERE g.state = 'loaded' AND \(objectScope)
+            WHERE g.state = 'loaded' AND \(segmentScope)
               AND (g.loaded_lines <> coalesce(l.lines, 0) OR g.rejected_lines <> coalesce(r.lines, 0))
             """, &report, parameters: parameters
         ) { row in
@@ -71,8 +70,8 @@ extension AuditContext {
             SELECT w.writer || '-' || g.seq, to_char(l.hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
             FROM nadi_store.segment_hour AS l JOIN nadi_store.segment AS g USING (segment_id)
             JOIN nadi_store.writer AS w USING (writer_id)
-            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
-            WHERE l.event_type = 'writer' AND w.format = 'native' AND \(objectScope)
+            JOIN nadi_store.host AS h ON h.host_id = w.host_id
+            WHERE l.event_type = 'writer' AND w.format = 'native' AND \(segmentScope)
               AND (l.hour > g.sealed_at + interval '10 minutes' OR l.hour < g.sealed_at - interval '2 hours')
             """, &report, parameters: parameters, remedy: Self.remedy
         ) { row in
@@ -85,8 +84,8 @@ extension AuditContext {
             """
             SELECT w.writer || '-' || g.seq, o.object_key
             FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
-            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
-            WHERE \(objectScope) AND g.checksum IS DISTINCT FROM hash_record_extended(
+            JOIN nadi_store.object AS o USING (object_id) JOIN nadi_store.host AS h ON h.host_id = w.host_id
+            WHERE \(segmentScope) AND g.checksum IS DISTINCT FROM hash_record_extended(
                 ROW(g.object_id, g.writer_id, g.seq, g.sealed_at, g.lines, g.raw_bytes, g.raw_sha256), 0)
             """, &report, parameters: parameters, remedy: Self.remedy
         ) { row in
@@ -96,8 +95,8 @@ extension AuditContext {
             """
             SELECT w.writer || '-' || g.seq, o.object_key, g.lines, coalesce(h.host, '')
             FROM nadi_store.segment AS g JOIN nadi_store.writer AS w USING (writer_id)
-            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
-            WHERE g.state = 'conflict' AND \(objectScope) ORDER BY 1, 2
+            JOIN nadi_store.object AS o USING (object_id) JOIN nadi_store.host AS h ON h.host_id = w.host_id
+            WHERE g.state = 'conflict' AND \(segmentScope) ORDER BY 1, 2
             """, parameters
         ).rows
         for row in conflicts {
@@ -120,8 +119,8 @@ extension AuditContext {
             FULL JOIN (SELECT segment_id, reason, count(*) AS lines FROM nadi_store.reject_line
                        WHERE sealed_at >= to_timestamp(\(first / 1000)) GROUP BY 1, 2) AS k USING (segment_id, reason)
             JOIN nadi_store.segment AS g USING (segment_id) JOIN nadi_store.writer AS w USING (writer_id)
-            JOIN nadi_store.object AS o USING (object_id) LEFT JOIN nadi_store.host AS h ON h.host_id = o.host_id
-            WHERE g.sealed_at >= to_timestamp(\(first / 1000)) AND \(objectScope)
+            JOIN nadi_store.host AS h ON h.host_id = w.host_id
+            WHERE g.sealed_at >= to_timestamp(\(first / 1000)) AND \(segmentScope)
               AND coalesce(r.kept_lines, 0) <> coalesce(k.lines, 0)
             """, &report, parameters: parameters
         ) { row in
