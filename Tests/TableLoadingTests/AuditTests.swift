@@ -377,7 +377,7 @@ struct AuditTests {
         #expect(before.balances.contains { $0.name == "predictions by hour" && $0.left.lines > 0 })
         let after = try await pipeline.audit(AuditScope(from_ms: last))
         #expect(after.open.contains { $0.id.hasPrefix("row:request_hour \(LoadClock.hourText(last))") })
-        #expect(after.text.contains(" UTC only."))
+        #expect(after.text.contains(" UTC and later only."))
         // Objects go by their seal.
         try await pipeline.store.delete(keys[0])
         let sealed = try connection.query("SELECT min(sealed_at) FROM nadi_store.object")[0].time(0)

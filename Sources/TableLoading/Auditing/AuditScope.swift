@@ -1,5 +1,8 @@
 /// What part of everything an audit looks at.
 package struct AuditScope: Sendable, Equatable {
+    /// No end: 9999-12-31 23:00.
+    static let end_ms: Int64 = 253_402_297_200_000
+
     /// One host's writers and objects; nil for all. Tables are not kept by host, so they are left out then.
     package let host: String?
     /// The hours from the first until before the last, milliseconds since the epoch; nil for all.
@@ -14,7 +17,7 @@ package struct AuditScope: Sendable, Equatable {
             hours = nil
         } else {
             let first = LoadClock.hour(from_ms ?? 0)
-            let last = to_ms.map { LoadClock.hour($0 + LoadClock.hour_ms - 1) } ?? 253_402_297_200_000  // 9999-12-31 23:00
+            let last = to_ms.map { LoadClock.hour($0 + LoadClock.hour_ms - 1) } ?? Self.end_ms
             hours = first..<max(first, last)
         }
     }

@@ -37,7 +37,9 @@ extension AuditReport {
             out += lines > 0 ? " (\(lines) lines concerned)." : "."
         }
         if let hours = scope.hours {
-            out += " Looked at \(LoadClock.hourText(hours.lowerBound)) to \(LoadClock.hourText(hours.upperBound)) UTC only."
+            out += " Looked at \(LoadClock.hourText(hours.lowerBound)) "
+            out += (hours.upperBound == AuditScope.end_ms ? "" : "to \(LoadClock.hourText(hours.upperBound)) ") + "UTC"
+            out += hours.upperBound == AuditScope.end_ms ? " and later only." : " only."
         }
         if scope.host != nil { out += " Tables are not kept by host: they were left out." }
         if let completeUntil_ms { out += " Complete until \(Timestamp.format(completeUntil_ms))" }
@@ -92,7 +94,7 @@ extension AuditReport {
         if let host = scope.host { object.field("host", host) }
         if let hours = scope.hours {
             object.field("from", Timestamp.format(hours.lowerBound))
-            object.field("to", Timestamp.format(hours.upperBound))
+            if hours.upperBound != AuditScope.end_ms { object.field("to", Timestamp.format(hours.upperBound)) }
         }
         if let completeUntil_ms { object.field("complete_until", Timestamp.format(completeUntil_ms)) }
         object.array("silent_hosts", silentHosts)
