@@ -311,7 +311,7 @@ struct SabotageTests {
     }
 
     /// Whatever is killed, and whenever somebody looks: as long as nothing is lost, the audit is clean.
-    @Test(.timeLimit(.minutes(4)), arguments: [UInt64(3), 4])
+    @Test(.timeLimit(.minutes(4)), arguments: [UInt64(3)])
     func theAuditRaisesNoFalseAlarm(seed: UInt64) async throws {
         let world = try await world()
         let path = world.path

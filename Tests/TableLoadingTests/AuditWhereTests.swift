@@ -37,7 +37,7 @@ struct AuditWhereTests {
         writer.append(TestEvents.prediction(time, id: bad).replacing("\"model_version\":\"1\",", with: ""))
         let key = try await pipeline.put([writer.seal(at: time + 20_000)])
         writer.append(TestEvents.outcome(time + 60_000, prediction: joined, predictionTime_ms: time))
-        writer.append(TestEvents.outcome(time + 60_000, prediction: awaited, predictionTime_ms: time + LoadClock.day_ms))
+        writer.append(TestEvents.outcome(time + 60_000, prediction: awaited, predictionTime_ms: time - 3 * LoadClock.hour_ms))
         let labels = try await pipeline.put([writer.seal(at: time + 90_000, end: true)])
         try await pipeline.report(ended: true)
         _ = try await pipeline.load(joinNow: true)

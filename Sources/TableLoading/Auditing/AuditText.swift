@@ -149,7 +149,7 @@ extension AuditReport.Finding {
         if let accepted { return out + "    accepted \(accepted)\n" }
         var place: [String] = []
         if !host.isEmpty { place.append("host \(host)") }
-        if let lines { place.append("\(lines) lines") }
+        if let lines, lines > 0 { place.append("\(lines) lines") }
         if !place.isEmpty { out += "    where: \(place.joined(separator: ", "))\n" }
         return out + "    do: \(remedy)\n"
     }
