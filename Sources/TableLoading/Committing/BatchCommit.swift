@@ -32,12 +32,9 @@ package struct BatchCommit {
         try ensurePartitions(connection)
         let hosts = try hostIDs(connection)
         return try connection.transaction {
-            if overflow == nil {
-                try HourLocks.share(batch.hours_ms, connection)
-            } else {
-                // Each chunk is in order, not all of them together: other adders of these hours wait.
-                try HourLocks.takeAll(batch.hours_ms, connection)
-            }
+            // Chunks are each in order, not all of them together: other adders of these hours wait.
+            if overflow != nil { try HourLocks.takeAll(batch.hours_ms, connection) }
+            try HourLocks.share(batch.hours_ms, connection)
             if !batch.aggregates.outcomes.isEmpty || overflow?.rows.hasOutcomes ?? false {
                 try HourLocks.takeOutcomes(
                     models: overflow?.models.union(admitted.models) ?? Set(admitted.models), connection)
