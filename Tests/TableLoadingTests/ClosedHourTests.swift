@@ -13,15 +13,15 @@ struct ClosedHourTests {
         var writer = TestWriter("one", 1)
         for line in 0..<6 { writer.append(TestEvents.prediction(base + Int64(line) * 1000, id: "p\(line)")) }
         let key = try await pipeline.put([writer.seal(at: base + 60_000, end: true)])
-        var labels = TestWriter("one", 2)
-        func label(_ id: String, _ text: String = "\"setosa\"", revision: Int = 0, end: Bool = false) async throws {
+        func label(_ number: Int, _ id: String, _ text: String = "\"setosa\"", revision: Int = 0) async throws {
+            var labels = TestWriter("one", number)
             labels.append(
                 TestEvents.outcome(base + 5000, prediction: id, label: text, predictionTime_ms: base, revision: revision))
-            try await pipeline.put([labels.seal(at: base + 3_600_000, end: end)])
+            try await pipeline.put([labels.seal(at: base + 3_600_000, end: true)])
         }
         try await pipeline.report(ended: true)
-        try await label("p0")
-        try await label("p1")
+        try await label(2, "p0")
+        try await label(3, "p1")
         _ = try await pipeline.load(joinNow: true)
         let connection = try pipeline.database.connect()
         func counts() throws -> [Int64] {
@@ -40,8 +40,8 @@ struct ClosedHourTests {
         try await pipeline.store.delete(key)
         // What was counted stays; a label that comes now, and a correction, are too late.
         _ = try await pipeline.load()
-        try await label("p2")
-        try await label("p0", "\"virginica\"", revision: 1)
+        try await label(4, "p2")
+        try await label(5, "p0", "\"virginica\"", revision: 1)
         _ = try await pipeline.load(joinNow: true)
         #expect(try counts() == [2, 2, 0])
         let refused = try await Rebuild(pipeline.loader()).run(.hours(from_ms: base, to_ms: base + 1))
@@ -55,7 +55,7 @@ struct ClosedHourTests {
         // Restored: open again.
         _ = try await pipeline.store.put(key, bytes, PutOptions())
         _ = try await pipeline.load()
-        try await label("p3", end: true)
+        try await label(6, "p3")
         _ = try await pipeline.load(joinNow: true)
         let rebuilt = try await Rebuild(pipeline.loader()).run(.hours(from_ms: base, to_ms: base + 1))
         #expect(rebuilt.hours == 1 && rebuilt.closed.isEmpty)

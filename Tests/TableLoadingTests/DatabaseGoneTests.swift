@@ -150,6 +150,7 @@ struct DatabaseGoneTests {
     /// A tablespace of some megabytes that fills while a batch is under way, and gets room again.
     @Test(.enabled(if: TinyDisk.isPossible, "needs the right to mount a tmpfs")) func aFullDiskIsWaitedOut() async throws {
         let disk = try TinyDisk(megabytes: 96)
+        defer { withExtendedLifetime(disk) {} }
         let space = TestServers.randomName("nadi_space").replacing("-", with: "_")
         let server = try #require(TestServers.postgres)
         try Connection(server).execute("CREATE TABLESPACE \(space) LOCATION '\(disk.path)'")
@@ -161,7 +162,7 @@ struct DatabaseGoneTests {
         let (pipeline, segments) = try await filled()
         try Connection(server).execute("ALTER DATABASE \(pipeline.database.name) SET TABLESPACE \(space)")
         let admin = try pipeline.database.connect()
-        try admin.execute("CREATE TABLE filler (t text)")
+        try admin.execute("CREATE TABLE filler (t text); ALTER TABLE filler ALTER t SET STORAGE EXTERNAL")
         let isFull = Counter()
         let uri = pipeline.database.uri
         let loader = pipeline.loader { _, _ in
