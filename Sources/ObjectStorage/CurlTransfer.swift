@@ -39,7 +39,8 @@ final class CurlTransfer: @unchecked Sendable {
         guard isHeadComplete else {
             return .failure(
                 TransportFailure(
-                    code: CURLE_PARTIAL_FILE.rawValue, message: "the connection was closed within the answer's headers"))
+                    code: CURLE_PARTIAL_FILE.rawValue, message: "the connection was closed within the answer's headers")
+            )
         }
         return .success(response)
     }

@@ -28,7 +28,9 @@ package struct S3ListDocument {
     /// How to ask for them.
     package var continuationToken: String?
 
-    /// A pure function of any bytes whatever, in time and memory proportional to them. Reads `<ListBucketResult>...</ListBucketResult>`.
+    /// Reads `<ListBucketResult>...</ListBucketResult>`.
+    ///
+    /// A pure function of any bytes whatever, in time and memory proportional to them.
     ///
     /// - Throws: the reason, if it is anything else or incomplete: a listing that lost an entry would pass for whole.
     package init(_ body: [UInt8]) throws(XMLScanner.Malformed) {

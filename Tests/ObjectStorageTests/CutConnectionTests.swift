@@ -73,7 +73,9 @@ final class CuttingProxy: Sendable {
             let count = recv(from, &buffer, buffer.count, 0)
             if count <= 0 { break }
             let allowed = state.withLock { state in
-                guard let cut = state.cut, cut.direction == direction, carried + count >= cut.bytes else { return count }
+                guard let cut = state.cut, cut.direction == direction, carried + count >= cut.bytes else {
+                    return count
+                }
                 state.cut = nil
                 state.cuts += 1
                 return cut.bytes - carried
@@ -96,7 +98,9 @@ final class CuttingProxy: Sendable {
 }
 
 /// Connections to a real server that break in the middle of a body.
-@Suite(.enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"), .timeLimit(.minutes(2)))
+@Suite(
+    .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
+    .timeLimit(.minutes(2)))
 struct CutConnectionTests {
     static func make() throws -> (proxy: CuttingProxy, store: S3Store, direct: S3Store) {
         let server = try #require(TestServers.s3)

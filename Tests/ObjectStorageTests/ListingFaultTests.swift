@@ -110,7 +110,9 @@ import Testing
             var bytes = whole
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
                 switch Int.random(in: 0..<3, using: &generator) {
-                case 0: bytes[Int.random(in: bytes.indices, using: &generator)] = UInt8.random(in: 0 ... .max, using: &generator)
+                case 0:
+                    bytes[Int.random(in: bytes.indices, using: &generator)] = UInt8.random(
+                        in: 0 ... .max, using: &generator)
                 case 1: bytes.removeSubrange(Int.random(in: bytes.indices, using: &generator)...)
                 default: bytes += whole[Int.random(in: whole.indices, using: &generator)...]
                 }

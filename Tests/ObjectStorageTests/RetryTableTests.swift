@@ -104,7 +104,9 @@ import Testing
         let server = try ScriptedServer([
             .answer(400, [:], document("AuthorizationHeaderMalformed")),
             .answer(301, ["x-amz-bucket-region": "eu-north-1", "location": "http://127.0.0.1:1/"]),
-            .answer(307, ["x-amz-bucket-region": "eu-north-1", "location": "http://127.0.0.1:1/"], document("TemporaryRedirect")),
+            .answer(
+                307, ["x-amz-bucket-region": "eu-north-1", "location": "http://127.0.0.1:1/"],
+                document("TemporaryRedirect")),
         ])
         let store = try FaultTests.store(server.endpoint)
         for _ in 0..<3 {
@@ -117,7 +119,8 @@ import Testing
         let elsewhere = try FaultTests.store(other.endpoint)
         for request in [
             { _ = try await elsewhere.get("k") }, { _ = try await elsewhere.head("k") },
-            { _ = try await elsewhere.list(prefix: "", startAfter: nil, limit: 1) }, { try await elsewhere.delete("k") },
+            { _ = try await elsewhere.list(prefix: "", startAfter: nil, limit: 1) },
+            { try await elsewhere.delete("k") },
         ] as [@Sendable () async throws -> Void] {
             #expect(await storageError(request)?.kind == .wrongRegion)
         }
@@ -128,7 +131,10 @@ import Testing
     @Test func aStoresWordsAreOneShortLine() async throws {
         let wild = "a\nb\r\n\u{1B}[31m" + String(repeating: "x", count: 100_000)
         let server = try ScriptedServer([
-            .answer(400, [:], "<Error><Code>\(wild)</Code><Message>\(wild.dropFirst(1))</Message></Error>".replacing("\u{1B}", with: "&#x9;"))
+            .answer(
+                400, [:],
+                "<Error><Code>\(wild)</Code><Message>\(wild.dropFirst(1))</Message></Error>".replacing(
+                    "\u{1B}", with: "&#x9;"))
         ])
         let error = await storageError { _ = try await FaultTests.store(server.endpoint).get("k") }
         let text = error?.description ?? ""

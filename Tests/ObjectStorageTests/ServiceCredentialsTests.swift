@@ -53,7 +53,9 @@ import Testing
     }
 
     @Test func theRelativeForm() async throws {
-        let server = try ScriptedServer([.answer(200, [:], Self.answer("R")), .answer(404, [:], "{\"code\": \"NoRole\"}")])
+        let server = try ScriptedServer([
+            .answer(200, [:], Self.answer("R")), .answer(404, [:], "{\"code\": \"NoRole\"}"),
+        ])
         let source = try #require(
             try ContainerCredentials(
                 environment: Environment([
@@ -129,7 +131,9 @@ import Testing
         let server = try ScriptedServer([.route { $0.method == "PUT" ? .answer(200, [:], "t") : .answer(404) }])
         let error = await storageError { _ = try await Self.machine(server.endpoint).fetch() }
         #expect(error?.remedy.contains("instance profile") == true)
-        let empty = try ScriptedServer([.route { $0.method == "PUT" ? .answer(200, [:], "t") : .answer(200, [:], "\n") }])
+        let empty = try ScriptedServer([
+            .route { $0.method == "PUT" ? .answer(200, [:], "t") : .answer(200, [:], "\n") }
+        ])
         let second = await storageError { _ = try await Self.machine(empty.endpoint).fetch() }
         #expect(second?.kind == .credentials && second?.message.contains("no role") == true)
     }
@@ -211,7 +215,8 @@ import Testing
     /// Each source alone, then with all those that come before it.
     @Test func theOrderIsThatOfAWS() async throws {
         let folder = try ScratchFolder()
-        try CredentialsTests.write(folder["credentials"], "[default]\naws_access_key_id = F\naws_secret_access_key = S\n")
+        try CredentialsTests.write(
+            folder["credentials"], "[default]\naws_access_key_id = F\naws_secret_access_key = S\n")
         try CredentialsTests.write(folder["token"], "identity")
         let service = try ScriptedServer([
             .answer(
@@ -224,7 +229,10 @@ import Testing
         ])
         let container = try ScriptedServer([.answer(200, [:], Self.answer("C"))])
         let machine = try ScriptedServer([
-            .route { $0.method == "PUT" ? .answer(200, [:], "t") : .answer(200, [:], $0.target.hasSuffix("/") ? "r" : Self.answer("I")) }
+            .route {
+                $0.method == "PUT"
+                    ? .answer(200, [:], "t") : .answer(200, [:], $0.target.hasSuffix("/") ? "r" : Self.answer("I"))
+            }
         ])
         let sources: [(id: String, variables: [String: String])] = [
             ("I", ["AWS_EC2_METADATA_SERVICE_ENDPOINT": machine.endpoint]),

@@ -70,9 +70,11 @@ final class TLSServer {
         #expect(try await Self.kind(server.endpoint) { $0.caFile = server.authority } == .invalidResponse)
         #expect(try await Self.kind(server.endpoint) { $0.verifyTLS = false } == .invalidResponse)
         // The authority as programs are given it.
-        for (variables, file) in [(["AWS_CA_BUNDLE": server.authority], nil), ([:], server.authority)] as [(
-            [String: String], String?
-        )] {
+        for (variables, file) in [(["AWS_CA_BUNDLE": server.authority], nil), ([:], server.authority)]
+            as [(
+                [String: String], String?
+            )]
+        {
             var http = HTTPSettings()
             http.caFile = file
             let store = try StoreConfiguration(url: "s3://b", endpoint: server.endpoint, http: http).makeStore(

@@ -82,7 +82,8 @@ package struct ContainerCredentials: CredentialsSource {
             ? String(authority.prefix { $0 != "]" }) + "]" : String(authority.prefix { $0 != ":" })
         guard nearHosts.contains(host) || isLoopback(host) else {
             throw refuse(
-                "names \(plain(host)), which is neither this machine nor a container's agent", "use https:// for other hosts")
+                "names \(plain(host)), which is neither this machine nor a container's agent",
+                "use https:// for other hosts")
         }
     }
 

@@ -42,7 +42,8 @@ enum CredentialService {
     /// Reads `{"AccessKeyId", "SecretAccessKey", "Token" or "SessionToken", "Expiration"}`.
     ///
     /// - Throws: `StorageError` of kind `credentials` that names the faulty part, never its content.
-    static func read(json body: [UInt8], source: String, operation: String) throws(StorageError) -> TemporaryCredentials {
+    static func read(json body: [UInt8], source: String, operation: String) throws(StorageError) -> TemporaryCredentials
+    {
         func refuse(_ message: String) -> StorageError {
             StorageError(.credentials, operation: operation, message: "\(source) \(message)")
         }
@@ -78,7 +79,8 @@ enum CredentialService {
     static func reason(_ response: HTTPResponse) -> String {
         let document = JSONValue.parse(prefixOf: response.body)
         let words = ["code", "Code", "message", "Message"].compactMap { document?[$0]?.string }
-        return words.isEmpty ? "status \(response.status)" : plain("status \(response.status): \(words.joined(separator: " "))")
+        return words.isEmpty
+            ? "status \(response.status)" : plain("status \(response.status): \(words.joined(separator: " "))")
     }
 
     /// A file with a token: trimmed, one line of visible ASCII.

@@ -41,7 +41,9 @@ struct ProcessCredentials: CredentialsSource {
     private func failure(_ reason: String) -> StorageError {
         StorageError(
             .credentials, operation: Self.operation, message: "\(name) \(reason)",
-            remedy: "run the command by hand as this program's user; it must print JSON with AccessKeyId and SecretAccessKey")
+            remedy:
+                "run the command by hand as this program's user; it must print JSON with AccessKeyId and SecretAccessKey"
+        )
     }
 
     /// Runs the command to its end and collects what it prints, at most 64 KiB.
@@ -88,7 +90,8 @@ struct ProcessCredentials: CredentialsSource {
         while waitpid(child, &status, 0) < 0, errno == EINTR {}
         if let fault { return .failure(fault) }
         guard status & 0x7F == 0, status >> 8 & 0xFF == 0 else {
-            return .failure(Fault(reason: "ended with status \(status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F)"))
+            return .failure(
+                Fault(reason: "ended with status \(status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F)"))
         }
         return .success(output)
     }

@@ -142,7 +142,9 @@ struct ProfileResolver: Sendable {
         _ above: [String], _ refuse: (String, String) -> StorageError
     ) throws(StorageError) -> any CredentialsProvider {
         if let source = settings["source_profile"] {
-            guard profiles[source] != nil else { throw refuse("names the source_profile \(source), which is missing", "add it") }
+            guard profiles[source] != nil else {
+                throw refuse("names the source_profile \(source), which is missing", "add it")
+            }
             guard source == profile || !above.contains(source) else {
                 throw refuse("is its own source_profile by a detour over \(source)", "end the chain in keys")
             }
@@ -164,7 +166,8 @@ struct ProfileResolver: Sendable {
                 "set AWS_CONTAINER_CREDENTIALS_FULL_URI")
         case let other?:
             throw refuse(
-                "has an unknown credential_source \(plain(other))", "use Environment, Ec2InstanceMetadata or EcsContainer")
+                "has an unknown credential_source \(plain(other))",
+                "use Environment, Ec2InstanceMetadata or EcsContainer")
         case nil:
             throw refuse(
                 "has a role_arn, but nothing to take the role on with",
