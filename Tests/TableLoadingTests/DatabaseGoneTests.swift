@@ -243,6 +243,8 @@ final class TinyDisk: Sendable {
             rmdir(path)
             throw SystemError.current("mount", path)
         }
+        // PostgreSQL wants to own its tablespace.
+        if let user = getpwnam("postgres") { chown(path, user.pointee.pw_uid, user.pointee.pw_gid) }
     }
 
     deinit {
