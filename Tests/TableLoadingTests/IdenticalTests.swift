@@ -79,9 +79,14 @@ struct IdenticalTests {
         try await disturbed.report(ended: true)
         let dump = disturbed.folder["dump"]
         let uri = disturbed.database.uri
+        let dumps = Counter()
         let loader = Loader(
-            store: HookedStore(disturbed.store) { before, _ in
-                if before == max(3, half / 2) { try Self.tool("pg_dump", "-Fc", "-f", dump, "-d", uri) }
+            store: HookedStore(disturbed.store) { _, _ in
+                // Once some are loaded and this one is not.
+                let loaded = try Connection(uri).query("SELECT count(*) FROM nadi_store.object WHERE state = 'loaded'")
+                guard dumps.value == 0, loaded[0].integer(0) > 0 else { return }
+                dumps.add()
+                try Self.tool("pg_dump", "-Fc", "-f", dump, "-d", uri)
             }, connectionString: uri,
             settings: {
                 var settings = disturbed.settings(objects: 2)
