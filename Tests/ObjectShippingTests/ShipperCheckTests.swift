@@ -243,7 +243,7 @@ struct ShipperCheckTests {
         try rewrite(program, "file://\(program.folder["store"])", "s3://bucket/x")
         expect(
             "credentials_missing", "AWS_ACCESS_KEY_ID", "set the variables",
-            in: try check(program, environment: ["AWS_EC2_METADATA_DISABLED=true"]))
+            in: try check(program, environment: ["AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true"]))
     }
 
     @Test func answersThatStoresGiveToMistakes() async throws {
