@@ -86,3 +86,7 @@ SELECT CASE WHEN r.known_at IS NOT NULL THEN least(r.known_at, h.oldest_held_at,
        (SELECT max(started_at) FROM nadi_store.load_run) AS last_load_at
 FROM reports r LEFT JOIN holds h ON true LEFT JOIN object o ON true;
 COMMENT ON VIEW nadi.complete_until IS 'How far all numbers are complete: every event before complete_until is counted. One row always. Silent hosts are left out and named; complete_until is null while no host reports and no run has followed its report.';
+
+CREATE VIEW nadi.retention AS
+SELECT table_name, days AS kept_day_count, setting AS setting_name, how AS removal_note FROM nadi_store.retention;
+COMMENT ON VIEW nadi.retention IS 'How long each of the loader''s tables keeps its rows, under which key of loader.yaml, and how they go.';
