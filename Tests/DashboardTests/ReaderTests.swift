@@ -108,6 +108,8 @@ import Testing
             let rows = try reader.query("SELECT * FROM nadi.\(view)").count
             if view == "complete_until" {
                 #expect(rows == 1)
+            } else if view == "retention" {
+                #expect(rows > 40, "each table's row")
             } else if view != "audit_balance" {
                 #expect(rows == 0, "\(view)")
             }
