@@ -246,7 +246,7 @@ def judge_ledger(archive: Archive, stage: Stage) -> List[str]:
 def judge_spools(stage: Stage, only: Optional[str] = None) -> List[str]:
     findings = []
     for host in [only] if only else stage.hosts:
-        left = sorted(path.name for path in (stage.folder / host / "spool").iterdir() if path.name != ".shipper.lock")
+        left = sorted(path.name for path in (stage.folder / host / "spool").iterdir())
         findings += some([f"{host}'s spool still has {name}" for name in left])
     return findings
 

@@ -100,7 +100,6 @@ def adopt(folder, spool):
     finally:
         shipper.kill()
         shipper.wait()
-        (spool / ".shipper.lock").unlink()  # the shipper's own
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",), ("--preload", "--threads", "2")], ids=" ".join)
