@@ -46,10 +46,10 @@ struct JoinTests {
         #expect(try quality(pipeline) == Quality(labelled: 10, correct: 7))
         #expect(try quality(pipeline, table: "outcome_day") == Quality(labelled: 10, correct: 7))
 
-        // One label is corrected, another repeated; an older revision changes nothing.
+        // One label is corrected by a revision (whose time may be earlier), another repeated; an older one changes nothing.
         labels.append(
             TestEvents.outcome(
-                base + 7_400_000, prediction: "p9", label: "\"setosa\"", predictionTime_ms: base + 9000, revision: 1))
+                base + 7_100_000, prediction: "p9", label: "\"setosa\"", predictionTime_ms: base + 9000, revision: 1))
         labels.append(
             TestEvents.outcome(
                 base + 7_200_000, prediction: "p1", label: "\"setosa\"", predictionTime_ms: base + 1000))
