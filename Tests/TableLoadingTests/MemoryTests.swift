@@ -149,9 +149,12 @@ struct MemoryTests {
         let pipeline = try Pipeline()
         let count = Self.isFull ? 3_000_000 : 400_000
         let time = Timestamp.format(Pipeline.base_ms)
+        // Version 7, so the first 48 bits are when the prediction was made: labels of a year ago would age out at once.
+        let hex = String(Pipeline.base_ms, radix: 16)
+        let made = String(repeating: "0", count: 12 - hex.count) + hex
         try put(pipeline, number: 1, count) { index in
             "{\"schema\":1,\"type\":\"outcome\",\"time\":\"\(time)\",\"model_name\":\"m\",\"prediction_id\":"
-                + "\"019ab0c6-5e9b-7c3a-8f1d-\(100_000_000_000 + index)\",\"label\":true}"
+                + "\"\(made.prefix(8))-\(made.suffix(4))-7c3a-8f1d-\(100_000_000_000 + index)\",\"label\":true}"
         }
         _ = try await load(pipeline)
         let connection = try pipeline.database.connect()
