@@ -142,7 +142,8 @@ let package = Package(
             dependencies: [
                 "DurableIO", "EventModel", "EventSegments", "EventWriting", "ObjectStorage", "TableStorage",
                 "TestSupport",
-            ]),
+            ],
+            exclude: ["ids_in_bucket.py", "writer_to_stop.py"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

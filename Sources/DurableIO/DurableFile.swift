@@ -81,7 +81,8 @@ package enum DurableFile {
         let size = Int(try file.status().st_size)
         // A size of 0 may be a lie (/proc): read what comes, in steps.
         if size == 0 { return try readUnsized(file, offset: offset, count: count) }
-        let wanted = max(0, min(count, size - offset))
+        let wanted = min(count, size - offset)
+        guard wanted > 0 else { return [] }
         var failure: SystemError?
         let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
             do throws(SystemError) {

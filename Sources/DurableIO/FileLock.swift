@@ -7,15 +7,26 @@ internal import Glibc
 package final class FileLock: Sendable {
     /// The locked file.
     package let path: String
+    /// Which file it is.
+    package let identity: FileIdentity
     private let descriptor: Int32
 
-    private init(path: String, descriptor: Int32) {
+    private init(path: String, descriptor: Int32) throws(SystemError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .current("stat", path) }
         self.path = path
         self.descriptor = descriptor
+        identity = FileIdentity(status)
     }
 
     deinit {
         _ = close(descriptor)
+    }
+
+    /// Whether the locked file or directory was removed: no name leads to it any more.
+    package var isUnlinked: Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_nlink == 0
     }
 
     /// Takes the lock if it is free, without waiting.
@@ -56,6 +67,6 @@ package final class FileLock: Sendable {
             if code == EWOULDBLOCK { return nil }
             throw SystemError(operation: "lock", path: path, code: code)
         }
-        return FileLock(path: path, descriptor: number)
+        return try FileLock(path: path, descriptor: number)
     }
 }

@@ -3,7 +3,7 @@ import EventModel
 import EventSegments
 import Glibc
 
-/// One spool directory, and what was seen of it before.
+/// One spool directory, whatever its path is by now, and what was seen of it before.
 struct SpoolFolder {
     /// How long dead writers may be ended in one look, milliseconds: a look must not last long, and the next goes on.
     static let adoptionBudget_ms: Int64 = 2_000
@@ -17,22 +17,29 @@ struct SpoolFolder {
     private var watched: [WriterName: (files: WriterFiles, since_ms: Int64)] = [:]
     private var isFirst = true
     private var last: SpoolScan?
-    private var identity: FolderIdentity?
-    private var lock: FileLock?
+    private let lock: FileLock
 
-    init(directory: String, deadAfter_ms: Int64, lock: FileLock?) {
+    /// - Parameter lock: the lock on the directory, which also tells which one it is.
+    init(directory: String, deadAfter_ms: Int64, lock: FileLock) {
         self.directory = directory
         self.deadAfter_ms = deadAfter_ms
         self.lock = lock
     }
 
+    var identity: FileIdentity { lock.identity }
+
+    /// Whether the directory was removed, so that what was in it cannot come back.
+    var isRemoved: Bool { lock.isUnlinked }
+
     mutating func scan(now_ms: Int64, steady_ms: Int64) -> SpoolScan {
         var scan = SpoolScan()
         do {
-            try checkIdentity()
             var spool = try Spool(reading: directory)
             if try adopt(in: spool, now_ms: now_ms, steady_ms: steady_ms, scan: &scan) {
                 spool = try Spool(reading: directory)
+            }
+            guard try FileIdentity(of: directory) == identity else {
+                throw SpoolFault("became another folder while it was read", directory)
             }
             scan.isReadable = true
             scan.isKnown = true
@@ -42,31 +49,32 @@ struct SpoolFolder {
             last?.adopted = []
             return scan
         } catch {
-            var held = last ?? SpoolScan()
-            // Whether they are still there, and may go, cannot be seen.
-            for index in held.candidates.indices { held.candidates[index].isRetirable = false }
-            held.isReadable = false
-            held.isKnown = last != nil
-            held.isEmpty = false
+            var held = unreadable(error)
             held.adopted = scan.adopted
-            held.faults = scan.faults + ["\(error)"]
+            held.faults = scan.faults + held.faults
             return held
         }
     }
 
-    /// Makes sure that the directory is the one it was: an unmounted one would look empty, as if all had ended.
-    private mutating func checkIdentity() throws {
-        let now = try FolderIdentity(of: directory)
-        if let identity, identity != now {
-            throw SpoolFault(
-                "is not the folder that it was when this program began (unmounted, or replaced): mount it "
-                    + "again, or restart this program if it was meant", directory)
-        }
-        identity = now
-        if lock == nil {
-            lock = try SpoolLock.attempt(directory)
-            guard lock != nil else { throw SpoolFault("is in the hands of another shipper: stop it first", directory) }
-        }
+    /// What the directory held when it last could be read.
+    func unreadable(_ reason: any Error) -> SpoolScan {
+        var held = last ?? SpoolScan()
+        // Whether they are still there, and may go, cannot be seen.
+        for index in held.candidates.indices { held.candidates[index].isRetirable = false }
+        held.isReadable = false
+        held.isKnown = last != nil
+        held.isEmpty = false
+        held.faults = ["\(reason)"]
+        return held
+    }
+
+    /// What the directory held when it last could be read, without the writers that are found in another one since:
+    /// their files were moved.
+    mutating func held(without found: Set<String>) -> SpoolScan {
+        guard last != nil else { return SpoolScan() }
+        last?.writers.removeAll { found.contains($0.writer) }
+        last?.candidates.removeAll { found.contains($0.id.writer) }
+        return last ?? SpoolScan()
     }
 
     /// Ends dead writers; true when files were changed.
@@ -200,20 +208,6 @@ struct SpoolFolder {
                     updated_ms: updated_ms))
         }
         ends = stillEnded
-    }
-}
-
-/// Which folder a path leads to, whatever is in it.
-struct FolderIdentity: Equatable {
-    private let device: UInt64
-    private let inode: UInt64
-
-    /// - Throws: `SystemError` when there is none.
-    init(of path: String) throws(SystemError) {
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw SystemError.current("open folder", path) }
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
     }
 }
 

@@ -23,7 +23,8 @@ package struct SpoolScan: Sendable {
     package var damaged = 0
     /// What could not be read or done, one sentence each.
     package var faults: [String] = []
-    /// Whether every directory could be read; else some of what is here was found by an earlier scan.
+    /// Whether every directory could be read and none is out of reach; else some of what is here was found by an
+    /// earlier scan.
     package var isReadable = false
     /// Whether at least one directory could be read.
     package var isPartlyReadable = false
@@ -43,7 +44,7 @@ package struct SpoolScan: Sendable {
         damaged += part.damaged
         faults += part.faults
         isReadable = isReadable && part.isReadable
-        isPartlyReadable = isPartlyReadable || part.isReadable
+        isPartlyReadable = isPartlyReadable || part.isReadable || part.isPartlyReadable
         isKnown = isKnown && part.isKnown
     }
 }
@@ -57,7 +58,7 @@ package struct SpoolScan: Sendable {
 /// the newest segment of a writer stays until its lock record, an open segment or a later one shows that the writer
 /// went on, and an end segment stays until its writer's lock file is gone.
 package final class SpoolReader {
-    private var folders: [SpoolFolder]
+    private var folders: [SpoolPath]
 
     /// - Parameters:
     ///   - directories: the spool directories.
@@ -65,7 +66,7 @@ package final class SpoolReader {
     ///   - locks: the locks of the directories that are held already; the others are taken once they can be.
     package init(directories: [String], deadAfter_ms: Int64, locks: [String: FileLock] = [:]) {
         folders = directories.map {
-            SpoolFolder(directory: $0, deadAfter_ms: deadAfter_ms, lock: locks[$0])
+            SpoolPath(directory: $0, deadAfter_ms: deadAfter_ms, lock: locks[$0])
         }
     }
 

@@ -52,7 +52,7 @@ struct Run: AsyncParsableCommand {
         let registry = MetricsRegistry()
         ProcessMetrics.add(to: registry, started_ms: SystemTime.now_ms())
         let shipper = Shipper(
-            configuration, store: store, registry: registry, notify: notify, logger: logger, locks: locks)
+            configuration, store: store, registry: registry, notify: notify, logger: logger, locks: consume locks)
         logger.notice(
             "shipping",
             metadata: [
