@@ -335,7 +335,8 @@ import Testing
         let start = clock.now
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(clock.now - start < .seconds(2))
+        // Of the 30 s after which a silent server is given up.
+        #expect(clock.now - start < .seconds(15))
         let before = Task { try await store.get("k") }
         before.cancel()
         await #expect(throws: CancellationError.self) { try await before.value }
