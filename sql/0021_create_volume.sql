@@ -50,7 +50,7 @@ BEGIN
         SELECT b.at, w.back, coalesce(p.n, 0) AS n
         FROM generate_series(first_start, to_time - interval '1 microsecond', width) AS b(at)
         CROSS JOIN generate_series(1, 4) AS w(back) LEFT JOIN shifted p USING (at, back)
-        WHERE b.at - w.back * interval '7 days' >= greatest(known_from, history_start)
+        WHERE b.at - w.back * interval '7 days' >= greatest(coalesce(known_from, 'infinity'), history_start)
     ), dispersion AS (
         -- Pairs of adjacent weeks up to the range, or to a week before its end: nothing is measured by itself.
         SELECT greatest(0, coalesce(sum((x.n - y.n) ^ 2 / 2 - (x.n + y.n) / 2) / nullif(sum(((x.n + y.n) / 2) ^ 2), 0), 0)) AS alpha

@@ -166,7 +166,8 @@ import Testing
 
     /// One missing value in 1,000 against none in 50,000 is no alarm; the pooled z test would be 7 deviations.
     @Test func ratesAreComparedByAStatisticThatHoldsForFewHits() throws {
-        let connection = try TestDatabase().connect()
+        let database = try TestDatabase()
+        let connection = try database.connect()
         func change(_ a: Double, _ n: Double, _ b: Double, _ m: Double) throws -> Double {
             try #require(
                 try connection.query(

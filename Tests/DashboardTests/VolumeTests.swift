@@ -124,10 +124,19 @@ import Testing
             #expect(row.real(2) == (past[1] + past[2]) / 2, "the median of the four weeks")
             #expect(row.real(3) <= row.real(2) && row.real(2) <= row.real(4))
         }
-        // The same by day: the hours' faults are too small there.
-        let days = try traffic.rows(traffic.hours - 48, traffic.hours, "1 day")
-        let states = days.map { $0.text(6) + $0.text(7) }
-        #expect(Set(states).isSubset(of: ["usual", "incomplete"]), "\(states)")
+        // The same by UTC day.
+        func day(_ hour: Int) -> Int64 { (traffic.start / Samples.hour + Int64(hour)) / 24 }
+        func sum(_ number: Int64) -> Double {
+            Double(counts.enumerated().filter { day($0.offset) == number }.reduce(0) { $0 + $1.element })
+        }
+        let days = try traffic.rows(last, traffic.hours, "1 day")
+        #expect(days.count == Set((last..<traffic.hours).map(day)).count)
+        for row in days {
+            let number = row.time(0) / (24 * Samples.hour)
+            #expect(row.integer(1) == Int64(sum(number)))
+            let past = (1...4).map { sum(number - 7 * $0) }.sorted()
+            #expect(row.real(2) == (past[1] + past[2]) / 2)
+        }
     }
 
     @Test func tooLittleHistoryIsAState() throws {
@@ -154,7 +163,8 @@ import Testing
     /// Against exact tails where the mean is known: scipy.stats.poisson and nbinom (n = 1 / alpha, p = 1 / (1 + alpha mu)),
     /// ppf and isf of 5e-6.
     @Test func boundsAreThoseOfTheLaw() throws {
-        let connection = try TestDatabase().connect()
+        let database = try TestDatabase()
+        let connection = try database.connect()
         for (mean, alpha, lower, upper) in [
             (10.0, 0.0, 0.0, 27.0), (100, 0, 59, 147), (10_000, 0, 9561, 10_445), (100, 0.01, 47, 172),
             (10_000, 0.01, 6164, 15_073),

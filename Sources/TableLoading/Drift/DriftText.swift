@@ -89,7 +89,9 @@ extension DriftReport {
     }
 
     /// `2026-11-23 10:00`.
-    private static func stamp(_ ms: Int64) -> String { Timestamp.format(ms).prefix(16).replacing("T", with: " ") }
+    private static func stamp(_ ms: Int64) -> String {
+        String(Timestamp.format(ms).prefix(16).map { $0 == "T" ? " " : $0 })
+    }
 
     private static func explanation(_ row: Row) -> String {
         ["drifted", "shifted"].contains(row.state) && !row.moved.isEmpty
