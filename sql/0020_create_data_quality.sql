@@ -1,25 +1,5 @@
 -- Purpose: is the data itself sound: missing, wrong types, out of range, new categories, constants. Locks: none (new functions).
 
-CREATE FUNCTION nadi_store.reference_for(model text, at timestamptz) RETURNS int
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT a.reference_id FROM nadi_store.reference_activation a JOIN nadi_store.model m USING (model_id)
-    WHERE m.model_name = model AND a.effective_from < at ORDER BY a.effective_from DESC LIMIT 1
-$$;
-COMMENT ON FUNCTION nadi_store.reference_for(text, timestamptz) IS 'The reference in force in the last hour before a time; null: none.';
-
-CREATE FUNCTION nadi_store.rate_change(first_hits float8, first_count float8, second_hits float8, second_count float8) RETURNS float8
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (
-    SELECT CASE WHEN first_count > 0 AND second_count > 0 THEN sign(-d.shift) * sqrt(greatest(0, 2 * (
-        SELECT sum(CASE WHEN c.expected > 0 AND c.expected + c.shift > 0 THEN (c.expected + c.shift) * ln((c.expected + c.shift) / c.expected) ELSE 0 END)
-        FROM (VALUES (t.first_expected, y.shift), (first_count - t.first_expected, -y.shift),
-                     (t.hits - t.first_expected, -y.shift), (second_count - t.hits + t.first_expected, y.shift)) AS c(expected, shift)))) END
-    FROM (SELECT first_hits + second_hits AS hits,
-                 first_count * (first_hits + second_hits) / nullif(first_count + second_count, 0) AS first_expected) AS t
-    CROSS JOIN LATERAL (SELECT first_hits - t.first_expected AS shift) AS d
-    CROSS JOIN LATERAL (SELECT sign(d.shift) * greatest(0, abs(d.shift) - 0.5) AS shift) AS y);
-COMMENT ON FUNCTION nadi_store.rate_change(float8, float8, float8, float8) IS 'Signed root of the likelihood ratio G of two shares with Yates''s correction: near enough a standard normal number also where hits are few, positive where the second share is higher. Two-sided 1e-5: beyond 4.417.';
-
 -- Both tails together hold k of M new values where N values set the extremes: each tail geometric with ratio M / (N + M).
 CREATE FUNCTION nadi_store.outside_is_significant(outside float8, current_count float8, baseline_count float8) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -27,12 +7,6 @@ RETURN coalesce(outside > 0 AND baseline_count > 0 AND current_count > 0
     AND outside * ln(current_count / (baseline_count + current_count))
         + ln(outside + 1 - outside * current_count / (baseline_count + current_count)) < -11.512925464970229, false);
 COMMENT ON FUNCTION nadi_store.outside_is_significant(float8, float8, float8) IS 'Whether so many values outside the extremes of the baseline come by chance less than once in 100,000: rho^k ((k + 1) - k rho) with rho = M / (N + M).';
-
-CREATE FUNCTION nadi_store.percent_text(share float8) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN share > 0 AND share < 0.00001 THEN 'under 0.001' WHEN share < 0.01 THEN trim_scale(round((100 * share)::numeric, 3))::text
-    ELSE trim_scale(round((100 * share)::numeric, 1))::text END || ' %';
-COMMENT ON FUNCTION nadi_store.percent_text(float8) IS 'A share in words: 0.123 is 12.3 %.';
 
 CREATE FUNCTION nadi_store.outside_count(
     row_edge_set int, reference int, reference_minimum float8, reference_maximum float8, numeric_count bigint, minimum float8, maximum float8,
@@ -65,7 +39,7 @@ DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
     feature_ids int[] := nadi_store.matching_features(model, roles, features);
     predictions float8 := nadi_store.successful_predictions(ids, from_time, to_time);
-    baseline int := nadi_store.reference_for(model, to_time);
+    baseline int := nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time);
     baseline_rows float8 := (SELECT r.row_count FROM nadi_store.reference r WHERE r.reference_id = baseline);
     significant CONSTANT float8 := 4.417173413469024;
     grave CONSTANT float8 := 0.1;
@@ -132,24 +106,24 @@ BEGIN
     CROSS JOIN LATERAL (
         SELECT string_agg(found.words, '; ' ORDER BY found.is_grave DESC, found.place) AS reason, bool_or(found.is_grave) AS bad
         FROM (
-            SELECT 1 AS place, nadi_store.percent_text(m.missing / predictions) || ' missing, in the reference '
-                       || nadi_store.percent_text(m.baseline_missing / baseline_rows) AS words,
+            SELECT 1 AS place, nadi_store.short_share(m.missing / predictions) || ' missing, in the reference '
+                       || nadi_store.short_share(m.baseline_missing / baseline_rows) AS words,
                    m.missing / predictions - m.baseline_missing / baseline_rows >= grave
                        AND m.missing / predictions > coalesce(s.missing_high, 0) AS is_grave
-            WHERE abs(nadi_store.rate_change(m.baseline_missing, baseline_rows, m.missing, predictions)) > significant
+            WHERE abs(nadi_store.share_root(m.baseline_missing, baseline_rows, m.missing, predictions)) > significant
             UNION ALL
-            SELECT 2, nadi_store.percent_text(m.wrong / predictions) || ' of another type, in the reference '
-                       || nadi_store.percent_text(m.baseline_wrong / baseline_rows),
+            SELECT 2, nadi_store.short_share(m.wrong / predictions) || ' of another type, in the reference '
+                       || nadi_store.short_share(m.baseline_wrong / baseline_rows),
                    m.wrong / predictions - m.baseline_wrong / baseline_rows >= grave
-            WHERE abs(nadi_store.rate_change(m.baseline_wrong, baseline_rows, m.wrong, predictions)) > significant
+            WHERE abs(nadi_store.share_root(m.baseline_wrong, baseline_rows, m.wrong, predictions)) > significant
             UNION ALL
-            SELECT 3, nadi_store.percent_text(m.outside / m.n) || ' outside ' || m.low || ' to ' || m.high,
+            SELECT 3, nadi_store.short_share(m.outside / m.n) || ' outside ' || nadi_store.short_number(m.low) || ' to ' || nadi_store.short_number(m.high),
                    m.outside / m.n >= grave AND m.outside / m.n > coalesce(s.out_of_range, 0)
             WHERE nadi_store.outside_is_significant(m.outside, m.n, m.baseline_values)
             UNION ALL
-            SELECT 4, nadi_store.percent_text(m.unseen / m.n) || ' in ' || CASE m.fresh WHEN 1 THEN 'a new category' ELSE m.fresh || ' new categories' END,
+            SELECT 4, nadi_store.short_share(m.unseen / m.n) || ' in ' || CASE m.fresh WHEN 1 THEN 'a new category' ELSE m.fresh || ' new categories' END,
                    m.unseen / m.n >= grave AND m.unseen / m.n > coalesce(s.unseen, 0)
-            WHERE nadi_store.rate_change(m.singletons, m.baseline_values, m.unseen, m.n) > significant
+            WHERE nadi_store.share_root(m.singletons, m.baseline_values, m.unseen, m.n) > significant
             UNION ALL
             SELECT 5, 'one value alone', true
             WHERE m.constant AND m.n >= 200 AND m.baseline_values > 0

@@ -101,7 +101,8 @@ DECLARE
     base nadi_store.reference;
 BEGIN
     PERFORM nadi_store.grains(from_time, to_time, NULL, false);
-    SELECT r.* INTO base FROM nadi_store.reference r WHERE r.reference_id = nadi_store.reference_for(model, to_time);
+    SELECT r.* INTO base FROM nadi_store.reference r
+    WHERE r.reference_id = nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time);
     IF base.task = 'regression' THEN
         RETURN QUERY SELECT * FROM nadi_store.regression_drift(model, from_time, to_time, width, versions, variants, environments, slice_key, slice_values);
         RETURN;

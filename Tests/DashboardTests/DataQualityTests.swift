@@ -29,7 +29,7 @@ import Testing
         "same": Feature(before: normals(3000, 1), after: normals(3000, 2), state: "usual", outside: nil),
         "some_missing": Feature(
             before: normals(3000, 3), after: normals(2000, 4) + Array(repeating: nil, count: 1000), state: "bad",
-            reason: "33.3 % missing, in the reference 0 %"),
+            reason: "33 % missing, in the reference 0 %"),
         "few_missing": Feature(
             before: normals(3000, 5), after: normals(2900, 6) + Array(repeating: nil, count: 100), state: "changed",
             reason: "3.3 % missing, in the reference 0 %"),
@@ -171,7 +171,7 @@ import Testing
         func change(_ a: Double, _ n: Double, _ b: Double, _ m: Double) throws -> Double {
             try #require(
                 try connection.query(
-                    "SELECT nadi_store.rate_change($1, $2, $3, $4)", [.real(a), .real(n), .real(b), .real(m)]
+                    "SELECT nadi_store.share_root($1, $2, $3, $4)", [.real(a), .real(n), .real(b), .real(m)]
                 ).first).real(0)
         }
         #expect(try abs(change(0, 50_000, 1, 1000)) < 3)
