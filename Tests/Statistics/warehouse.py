@@ -23,8 +23,10 @@ def text(value):
     """A value as COPY and psql read it."""
     if value is None:
         return r"\N"
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return "{" + ",".join(text(v) if not isinstance(v, str) else '"%s"' % v for v in value) + "}"
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return "{" + ",".join(map(str, value)) + "}"
     if isinstance(value, (float, np.floating)):
         return repr(float(value))
     if isinstance(value, datetime):
