@@ -52,8 +52,8 @@ def words():
         laws[f"even {k}"] = np.full(k, 1 / k)
         laws[f"harmonic {k}"] = 1 / np.arange(1, k + 1)
         laws[f"steep {k}"] = 0.6 ** np.arange(k)
-    laws["long tail"] = 1 / np.arange(1, 4001)
-    laws["longer tail"] = 1 / np.arange(1, 20_001) ** 0.8
+    laws["long tail"] = 1 / np.arange(1, 1001)
+    laws["longer tail"] = 1 / np.arange(1, 2001) ** 0.8
     return {name: law / law.sum() for name, law in laws.items()}
 
 
