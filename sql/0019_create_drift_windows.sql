@@ -187,7 +187,7 @@ BEGIN
     UNION ALL
     SELECT l.pair, l.feature_id, l.value_kind, l.reference_id, s.a, s.b, s.codes, s.bin_groups, s.lowers, s.uppers, false,
            s.n_a, s.n_b, l.deviation_a, l.deviation_b, l.rows_a, l.rows_b,
-           CASE WHEN l.reference_id IS NOT NULL AND NOT l.referred THEN NULL
+           CASE WHEN baselines IS NULL AND NOT l.referred THEN NULL
                 WHEN l.value_kind = 'categorical' THEN l.categorical_a ELSE l.numeric_a END,
            CASE WHEN l.value_kind = 'categorical' THEN l.categorical_b ELSE l.numeric_b END,
            coalesce(l.singletons, s.singletons),

@@ -23,8 +23,10 @@ def text(value):
     """A value as COPY and psql read it."""
     if value is None:
         return r"\N"
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return "{" + ",".join(text(v) if not isinstance(v, str) else '"%s"' % v for v in value) + "}"
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return "{" + ",".join(map(str, value)) + "}"
     if isinstance(value, (float, np.floating)):
         return repr(float(value))
     if isinstance(value, datetime):
@@ -86,7 +88,7 @@ class Warehouse:
     def features(self, model, names, role="feature"):
         self.copy("nadi_store.feature", ["model_id", "role", "feature_name"], [(model, role, n) for n in names])
         rows = self.query(f"SELECT feature_name, feature_id FROM nadi_store.feature WHERE model_id = {model} AND role = '{role}'")
-        return {r["feature_name"]: int(r["feature_id"]) for r in rows}
+        return {r["feature_name"]: int(r["feature_id"]) for r in rows if r["feature_name"] in names}
 
     def categories(self, feature, values):
         self.copy("nadi_store.category", ["feature_id", "value"], [(feature, v) for v in values])
