@@ -96,6 +96,15 @@ package final class References: Equatable, Sendable {
         self.edgeSets = Dictionary(edgeSets.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// Other timelines with the edge sets that are here already.
+    package convenience init(
+        timelines: [(name: String, timeline: EdgeTimeline)], edgeSetsOf references: References
+    ) {
+        self.init(
+            timelines: timelines.map { (model: $0.name, timeline: $0.timeline) },
+            edgeSets: Array(references.edgeSets.values))
+    }
+
     /// The same timelines with more edge sets.
     package init(_ references: References, adding more: [EdgeSet]) {
         timelines = references.timelines
