@@ -106,7 +106,6 @@ SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
-    feature_ids int[] := nadi_store.matching_features(model, roles, features);
     number int := (SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model);
     requested interval := greatest(interval '1 hour', bucket);
     width interval;
@@ -137,14 +136,15 @@ BEGIN
                d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square, d.baseline_missing_rate,
                d.current_missing_rate, d.current_missing_rate - d.baseline_missing_rate, d.unseen_rate, d.out_of_range_rate,
                d.drift_state, d.reason, d.moved_bins
-        FROM (SELECT h.hour AS at, h.* FROM nadi_store.drift_hour h
+        FROM (SELECT u.at, nadi_store.reference_at(number, u.at + width) AS in_force FROM unnest(begins) AS u(at) OFFSET 0) w
+        JOIN (SELECT h.hour AS at, h.* FROM nadi_store.drift_hour h
               WHERE width < interval '1 day' AND h.model_id = number AND h.hour >= begins[1] AND h.hour < to_time
               UNION ALL SELECT h.day, h.* FROM nadi_store.drift_day h
               WHERE width = interval '1 day' AND h.model_id = number AND h.day >= begins[1] AND h.day < to_time) d
+            ON d.at = w.at AND d.reference_id = w.in_force
         LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id
         CROSS JOIN LATERAL (SELECT coalesce(f.role, 'score') AS role, coalesce(f.feature_name, 'score') AS name) n
         WHERE (roles IS NULL OR n.role = ANY (roles)) AND (features IS NULL OR n.name = ANY (features))
-          AND d.reference_id = nadi_store.reference_at(number, d.at + width)
         ORDER BY d.at, nadi_store.role_order(n.role), n.name;
         begins := nadi_store.drift_gaps(number, ids, begins, width);
         IF begins IS NULL THEN

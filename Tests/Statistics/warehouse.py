@@ -86,7 +86,7 @@ class Warehouse:
     def features(self, model, names, role="feature"):
         self.copy("nadi_store.feature", ["model_id", "role", "feature_name"], [(model, role, n) for n in names])
         rows = self.query(f"SELECT feature_name, feature_id FROM nadi_store.feature WHERE model_id = {model} AND role = '{role}'")
-        return {r["feature_name"]: int(r["feature_id"]) for r in rows}
+        return {r["feature_name"]: int(r["feature_id"]) for r in rows if r["feature_name"] in names}
 
     def categories(self, feature, values):
         self.copy("nadi_store.category", ["feature_id", "value"], [(feature, v) for v in values])
