@@ -74,7 +74,7 @@ struct FeatureSpread {
             spread.missingHigh = max(spread.missingHigh, rate)
             let present = counts.reduce(0, +)
             guard present >= TimeWindows.leastRows else { continue }
-            spread.psi = max(spread.psi, populationStabilityIndex(groupCounts, counts))
+            spread.psi = max(spread.psi, stabilityIndex(counts))
             for (a, b) in zip(groupCounts, counts) {
                 let change = Double(b) / Double(present) - Double(a) / Double(all)
                 spread.share = max(spread.share, change.magnitude)
@@ -83,6 +83,33 @@ struct FeatureSpread {
             spread.unseen = max(spread.unseen, Double(unseen(order, window)) / Double(present))
         }
         return spread
+    }
+
+    /// The index of a window against the whole.
+    ///
+    /// Of categories, those with fewer than five values to be expected on the smaller side are one group with what is not
+    /// listed, as in `nadi_store.drift_cells`.
+    private func stabilityIndex(_ counts: [Int64]) -> Double {
+        guard !categories.isEmpty else { return populationStabilityIndex(groupCounts, counts) }
+        let all = Double(groupCounts.reduce(0, +))
+        let now = Double(counts.reduce(0, +))
+        let share = min(all, now) / (all + now)
+        var left: [Int64] = []
+        var right: [Int64] = []
+        var rest: (Int64, Int64) = (0, 0)
+        for (place, (a, b)) in zip(groupCounts, counts).enumerated() {
+            if place == counts.count - 1 || Double(a + b) * share < 5 {
+                rest = (rest.0 + a, rest.1 + b)
+            } else {
+                left.append(a)
+                right.append(b)
+            }
+        }
+        if rest.0 + rest.1 > 0 {
+            left.append(rest.0)
+            right.append(rest.1)
+        }
+        return populationStabilityIndex(left, right)
     }
 
     /// Rows of a window in categories that no other row has.

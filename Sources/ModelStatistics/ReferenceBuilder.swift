@@ -30,6 +30,7 @@ package struct ReferenceBuilder: Sendable {
     let options: Options
     private(set) var columns: [ReferenceColumn] = []
     private var places: [ExactKey: Int] = [:]
+    private var numbered: [Int] = []
     private(set) var prediction = ReferenceColumn(name: "prediction")
     private(set) var label = ReferenceColumn(name: "label")
     private(set) var scores: [Double] = []
@@ -62,6 +63,15 @@ package struct ReferenceBuilder: Sendable {
         places[ExactKey(name)] = columns.count
         columns.append(ReferenceColumn(name: name))
         return columns.count - 1
+    }
+
+    /// The place of a feature whose name the rows' reader has numbered.
+    ///
+    /// - Parameter name: asked for once a number.
+    package mutating func feature(number: Int, name: () -> String) -> Int {
+        while numbered.count <= number { numbered.append(-1) }
+        if numbered[number] < 0 { numbered[number] = feature(name()) }
+        return numbered[number]
     }
 
     /// Begins a row.

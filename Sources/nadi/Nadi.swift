@@ -17,6 +17,7 @@ struct Nadi: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             MigrateCommand.self, LoadCommand.self, RebuildCommand.self, AuditCommand.self, VerifyCommand.self,
-            WhereCommand.self, RejectsCommand.self, CheckCommand.self, StatusCommand.self,
+            WhereCommand.self, RejectsCommand.self, CheckCommand.self, StatusCommand.self, ReferenceCommand.self,
+            SampleCommand.self,
         ])
 }

@@ -1,3 +1,4 @@
+internal import EventModel
 package import TableStorage
 
 extension ReferenceStore {
@@ -55,5 +56,10 @@ extension LoadClock {
     /// `2026-11-23T10:00:00Z`.
     package static func rfcHour(_ time_ms: Int64) -> String {
         dayText(time_ms) + "T" + hourText(time_ms).suffix(5) + ":00Z"
+    }
+
+    /// `2026-11-23 10:15:30`.
+    package static func secondText(_ time_ms: Int64) -> String {
+        dayText(time_ms) + " " + Timestamp.format(time_ms).dropFirst(11).prefix(8)
     }
 }

@@ -1,3 +1,4 @@
+internal import EventModel
 package import TableStorage
 
 /// The references of models, as `nadi reference list` and `show` tell of them.
@@ -108,5 +109,35 @@ package enum ReferenceListing {
             }
             return entry
         }
+    }
+}
+
+extension ReferenceListing.Entry {
+    /// As one JSON object.
+    package var json: String {
+        var object = JSONText()
+        object.field("reference_id", id)
+        object.field("model_name", model)
+        object.field("reference_name", name)
+        object.field("source", source)
+        object.field("row_count", rows)
+        object.field("sampled_from", sampledFrom)
+        object.field("label_count", labels)
+        object.field("task", task)
+        object.field("calibration", calibration)
+        if let firstTime_ms { object.field("first_time", Timestamp.format(firstTime_ms)) }
+        if let lastTime_ms { object.field("last_time", Timestamp.format(lastTime_ms)) }
+        object.field("created_at", Timestamp.format(created_ms))
+        object.field("deleted", isDeleted)
+        object.field("hours", hours)
+        object.array(
+            "in_force",
+            inForce.map { range in
+                var one = JSONText()
+                one.field("effective_from", Timestamp.format(range.from_ms))
+                if let until = range.until_ms { one.field("until", Timestamp.format(until)) }
+                return one
+            })
+        return String(decoding: object.closed, as: UTF8.self)
     }
 }

@@ -39,14 +39,7 @@ package enum ReferenceStore {
                     remedy: "Raise caps.models in loader.yaml")
             }
             let modelID = admitted.models[0]
-            let taken = try connection.query(
-                "SELECT FROM nadi_store.reference WHERE model_id = $1 AND reference_name = $2",
-                [.integer(modelID), .text(name)])
-            if taken.count > 0 {
-                throw LoadError(
-                    .reference, "the model \(model) has a reference \(name) already, and references never change",
-                    remedy: "Take another name, or `nadi reference delete --model \(model) \(name)`")
-            }
+            try requireFree(name, model: model, connection)
             var created = Created(id: try insertReference(reference, modelID, name, source, connection))
             let writer = ReferenceRows(
                 reference: reference, id: created.id, admitted: admitted, connection: connection)
@@ -56,6 +49,19 @@ package enum ReferenceStore {
             }
             return created
         }
+    }
+
+    /// - Throws: ``LoadError`` with ``LoadError/Code/reference`` where the model has a reference of the name.
+    package static func requireFree(_ name: String, model: String, _ connection: Connection) throws {
+        let taken = try connection.query(
+            """
+            SELECT FROM nadi_store.reference JOIN nadi_store.model USING (model_id)
+            WHERE model_name = $1 AND reference_name = $2
+            """, [.text(model), .text(name)])
+        if taken.count == 0 { return }
+        throw LoadError(
+            .reference, "the model \(model) has a reference \(name) already, and references never change",
+            remedy: "Take another name, or `nadi reference delete --model \(model) \(name)`")
     }
 
     private static func insertReference(
