@@ -17,6 +17,7 @@ struct Nadi: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             MigrateCommand.self, LoadCommand.self, RebuildCommand.self, AuditCommand.self, VerifyCommand.self,
-            DriftCommand.self, WhereCommand.self, RejectsCommand.self, CheckCommand.self, StatusCommand.self,
+            ReferenceCommand.self, DriftCommand.self, SampleCommand.self, WhereCommand.self, RejectsCommand.self,
+            CheckCommand.self, StatusCommand.self,
         ])
 }
