@@ -57,14 +57,15 @@ let package = Package(
         .target(
             name: "RecordBatches",
             dependencies: ["CSimdJSON", "Compression", "DurableIO", "EventModel", "EventSegments", "Sketches"]),
+        .target(name: "ModelStatistics", dependencies: ["Sketches"]),
 
         // Aggregate -> table.
         .target(name: "TableStorage", dependencies: ["CLibPQ", "DurableIO"]),
         .target(
             name: "TableLoading",
             dependencies: [
-                "Compression", "DurableIO", "EventModel", "EventSegments", "ObjectStorage", "RecordBatches",
-                "ServiceSupport", "Sketches", "TableStorage",
+                "Compression", "DurableIO", "EventModel", "EventSegments", "ModelStatistics", "ObjectStorage",
+                "RecordBatches", "ServiceSupport", "Sketches", "TableStorage",
             ]),
 
         // Programs.
@@ -78,8 +79,8 @@ let package = Package(
         .executableTarget(
             name: "nadi",
             dependencies: [
-                "DurableIO", "EventModel", "ObjectStorage", "RecordBatches", "ServiceSupport", "TableLoading",
-                "TableStorage",
+                "DurableIO", "EventModel", "ModelStatistics", "ObjectStorage", "RecordBatches", "ServiceSupport",
+                "TableLoading", "TableStorage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -125,6 +126,8 @@ let package = Package(
             ]),
         .testTarget(name: "SketchesTests", dependencies: ["Sketches", "TestSupport"]),
         .testTarget(
+            name: "ModelStatisticsTests", dependencies: ["DurableIO", "ModelStatistics", "Sketches", "TestSupport"]),
+        .testTarget(
             name: "RecordBatchesTests",
             dependencies: [
                 "Compression", "DurableIO", "EventModel", "EventSegments", "RecordBatches", "Sketches", "TestSupport",
@@ -133,8 +136,8 @@ let package = Package(
         .testTarget(
             name: "TableLoadingTests",
             dependencies: [
-                "Compression", "DurableIO", "EventModel", "EventSegments", "EventWriting", "ObjectStorage",
-                "RecordBatches", "Sketches", "TableLoading", "TableStorage", "TestSupport",
+                "Compression", "DurableIO", "EventModel", "EventSegments", "EventWriting", "ModelStatistics",
+                "ObjectStorage", "RecordBatches", "Sketches", "TableLoading", "TableStorage", "TestSupport",
             ]),
         .testTarget(name: "DashboardTests", dependencies: ["TableStorage", "TestSupport"]),
         .testTarget(

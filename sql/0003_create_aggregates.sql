@@ -43,7 +43,7 @@ CREATE TABLE nadi_store.edge_set (
     description text NOT NULL
 );
 INSERT INTO nadi_store.edge_set VALUES (0, 'no reference: the fixed log bins alone');
-COMMENT ON TABLE nadi_store.edge_set IS 'Frozen edges that hours were binned on.';
+COMMENT ON TABLE nadi_store.edge_set IS 'Frozen edges that hours were binned on: 0 for none, else the number of a reference.';
 
 CREATE TABLE nadi_store.hour_edge_set (
     model_id    int NOT NULL REFERENCES nadi_store.model,
@@ -120,11 +120,12 @@ CREATE TABLE nadi_store.feature_hour (
     PRIMARY KEY (series_id, feature_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX feature_hour_hour ON nadi_store.feature_hour (hour);
-COMMENT ON TABLE nadi_store.feature_hour IS 'Successful predictions'' features and prediction per hour: moments of the finite numbers (mean as an unevaluated sum of two doubles, m2 the sum of squared deviations; 1e300 where a number beyond 1e120 leaves no variance), signed log bins (slice all only), categories. Absent values are the successful predictions of request_hour less all counts here.';
+COMMENT ON TABLE nadi_store.feature_hour IS 'Successful predictions'' features and prediction per hour: moments of the finite numbers (mean as an unevaluated sum of two doubles, m2 the sum of squared deviations; 1e300 where a number beyond 1e120 leaves no variance), signed log bins (slice all only), categories. Absent values are the successful predictions of request_hour less all counts here. edge_set_id: the reference on whose edges edge_counts are, 0 for none; edge_counts: numbers by bin, in all slices, one more than there are edges, null where the reference has no edges for the feature.';
 CREATE TABLE nadi_store.feature_day (LIKE nadi_store.feature_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
 ALTER TABLE nadi_store.feature_day RENAME hour TO day;
 ALTER TABLE nadi_store.feature_day ADD PRIMARY KEY (series_id, feature_id, day);
 CREATE INDEX feature_day_day ON nadi_store.feature_day (day);
+COMMENT ON TABLE nadi_store.feature_day IS 'feature_hour by day. edge_set_id -1: hours of that day are on different edges, so that there are no edge_counts.';
 
 CREATE TABLE nadi_store.score_hour (
     series_id      int NOT NULL,

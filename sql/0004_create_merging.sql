@@ -83,6 +83,25 @@ CREATE AGGREGATE nadi_store.bounded_total(float8) (
     SFUNC = nadi_store.bounded_sum, STYPE = float8, INITCOND = '0', PARALLEL = SAFE
 );
 
+-- Counts on frozen edges: added on the same edges. On different ones there is nothing to add: edge set -1, and it stays so.
+CREATE FUNCTION nadi_store.merge_edges(
+    set_a int, counts_a bigint[], set_b int, counts_b bigint[], OUT edge_set_id int, OUT edge_counts bigint[]
+) LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF set_a <> set_b OR cardinality(counts_a) <> cardinality(counts_b) THEN
+        edge_set_id := -1;
+    ELSE
+        edge_set_id := set_a;
+        IF counts_a IS NULL OR counts_b IS NULL THEN
+            edge_counts := coalesce(counts_a, counts_b);
+        ELSE
+            SELECT array_agg(u.a + u.b ORDER BY u.place) INTO edge_counts
+            FROM unnest(counts_a, counts_b) WITH ORDINALITY AS u (a, b, place);
+        END IF;
+    END IF;
+END
+$$;
+
 -- Score histograms: n, sum p, n predicted positive, sum p where predicted positive, per bin.
 CREATE FUNCTION nadi_store.merge_scores(
     bins_a int[], counts_a bigint[], sums_a float8[], positive_counts_a bigint[], positive_sums_a float8[],
@@ -135,7 +154,7 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
     INSERT INTO nadi_store.feature_day
     WITH hours AS MATERIALIZED (
         SELECT series_id, feature_id, edge_set_id, numeric_count, categorical_count, null_count, wrong_type_count,
-               mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count
+               mean_high, mean_low, m2, minimum, maximum, log_bins, log_counts, category_ids, category_counts, other_count, edge_counts
         FROM nadi_store.feature_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
     ), centre AS (
         -- Beyond 1e120 as merge_moments does.
@@ -159,9 +178,19 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
         SELECT series_id, feature_id, array_agg(id ORDER BY id) AS ids, array_agg(n ORDER BY id) AS counts
         FROM (SELECT h.series_id, h.feature_id, u.id, sum(u.n)::bigint AS n
               FROM hours AS h, unnest(h.category_ids, h.category_counts) AS u (id, n) GROUP BY 1, 2, 3) AS s GROUP BY 1, 2
+    ), edges AS (
+        -- As merge_edges does.
+        SELECT series_id, feature_id, array_agg(n ORDER BY place) AS counts
+        FROM (SELECT h.series_id, h.feature_id, u.place, sum(u.n)::bigint AS n
+              FROM hours AS h, unnest(h.edge_counts) WITH ORDINALITY AS u (n, place)
+              WHERE (h.series_id, h.feature_id) IN (
+                  SELECT series_id, feature_id FROM hours GROUP BY 1, 2
+                  HAVING min(edge_set_id) = max(edge_set_id) AND min(edge_set_id) > 0)
+              GROUP BY 1, 2, 3) AS s GROUP BY 1, 2
     )
     SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
-    SELECT h.series_id, h.feature_id, the_day, max(h.edge_set_id), sum(h.numeric_count)::bigint,
+    SELECT h.series_id, h.feature_id, the_day,
+           CASE WHEN min(h.edge_set_id) = max(h.edge_set_id) THEN min(h.edge_set_id) ELSE -1 END, sum(h.numeric_count)::bigint,
            sum(h.categorical_count)::bigint, sum(h.null_count)::bigint, sum(h.wrong_type_count)::bigint,
            coalesce(CASE WHEN d.is_extreme THEN d.extreme_mean ELSE d.origin + d.shift END, 0),
            coalesce(CASE WHEN d.is_extreme THEN 0 ELSE d.shift - ((d.origin + d.shift) - d.origin) END, 0),
@@ -169,12 +198,14 @@ CREATE FUNCTION nadi_store.derive_feature_day(the_day timestamptz) RETURNS void 
                sum(CASE WHEN d.is_extreme THEN 0 ELSE h.m2 + h.numeric_count * nadi_store.square(
                    ((h.mean_high - d.origin) + h.mean_low) - d.shift) END) FILTER (WHERE h.numeric_count > 0) END, 0),
            min(h.minimum), max(h.maximum), coalesce(b.bins, '{}'), coalesce(b.counts, '{}'),
-           coalesce(c.ids, '{}'), coalesce(c.counts, '{}'), sum(h.other_count)::bigint, NULL::bigint[]
+           coalesce(c.ids, '{}'), coalesce(c.counts, '{}'), sum(h.other_count)::bigint, e.counts
     FROM hours AS h
     LEFT JOIN deviations AS d USING (series_id, feature_id)
     LEFT JOIN bins AS b USING (series_id, feature_id)
     LEFT JOIN categories AS c USING (series_id, feature_id)
-    GROUP BY h.series_id, h.feature_id, d.is_extreme, d.extreme_mean, d.origin, d.shift, b.bins, b.counts, c.ids, c.counts
+    LEFT JOIN edges AS e USING (series_id, feature_id)
+    GROUP BY h.series_id, h.feature_id, d.is_extreme, d.extreme_mean, d.origin, d.shift, b.bins, b.counts, c.ids, c.counts,
+             e.counts
     ) AS d ORDER BY d.series_id, d.feature_id;
 $$;
 

@@ -53,6 +53,78 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION nadi_store.kolmogorov_p(float8) IS 'Probability that Kolmogorov''s statistic exceeds lambda, by the two classical series (Marsaglia, Tsang and Wang 2003, eq. 3), 1e-12.';
 
+CREATE FUNCTION nadi_store.deviance(observed float8, expected float8) RETURNS float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN observed > 0 AND expected > 0 THEN observed * ln(observed / expected) ELSE 0 END;
+COMMENT ON FUNCTION nadi_store.deviance(float8, float8) IS 'observed ln(observed / expected), 0 for nothing observed.';
+
+CREATE FUNCTION nadi_store.divergence(p float8, q float8) RETURNS float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (CASE WHEN p > 0 THEN p * ln(2 * p / (p + q)) ELSE 0 END + CASE WHEN q > 0 THEN q * ln(2 * q / (p + q)) ELSE 0 END)
+    / 1.3862943611198906;
+COMMENT ON FUNCTION nadi_store.divergence(float8, float8) IS 'A bin''s part of the Jensen-Shannon divergence of two distributions, in bits.';
+
+CREATE FUNCTION nadi_store.middle(lower float8, upper float8) RETURNS float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN greatest(abs(lower), abs(upper)) > 1e120 THEN NULL
+            WHEN abs(lower + upper) < 1e-150 THEN 0
+            ELSE (lower + upper) / 2 END;
+COMMENT ON FUNCTION nadi_store.middle(float8, float8) IS 'The middle of a bin; null beyond 1e120, where sums and squares could overflow, which PostgreSQL refuses; 0 below 1e-150, where halves could underflow.';
+
+CREATE FUNCTION nadi_store.short_number(x float8) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN x IS NULL THEN ''
+    WHEN abs(x) < 1e-300 THEN '0'
+    WHEN abs(x) >= 1e7 OR abs(x) < 1e-4 THEN ltrim(to_char(x, '9.999EEEE'))
+    ELSE trim_scale(round(x::numeric, 4 - ceil(log(abs(x)))::int))::text
+END;
+COMMENT ON FUNCTION nadi_store.short_number(float8) IS 'A number in words for people: four digits, an exponent where it is very large or small.';
+
+CREATE FUNCTION nadi_store.short_share(share float8) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN share > 0 AND share < 0.001 THEN '<0.1'
+            ELSE trim_scale(round((100 * share)::numeric, CASE WHEN share < 0.0995 THEN 1 ELSE 0 END))::text END || ' %';
+COMMENT ON FUNCTION nadi_store.short_share(float8) IS 'A share in per cent, for people.';
+
+CREATE FUNCTION nadi_store.normal_limit(tail float8) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    t float8 := sqrt(-2 * ln(tail));
+BEGIN
+    RETURN t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t);
+END
+$$;
+COMMENT ON FUNCTION nadi_store.normal_limit(float8) IS 'What a standard normal exceeds with a probability of tail (at most 0.5), within 4.5e-4 (Abramowitz and Stegun 26.2.23).';
+
+-- Two shares: x of n against y of m. Pearson's z claims 1e-5 for one value in 1,000 against none in 50,000; G does not.
+CREATE FUNCTION nadi_store.share_root(x float8, n float8, y float8, m float8) RETURNS float8
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    expected_x float8;
+    expected_y float8;
+    d          float8;
+    g          float8;
+BEGIN
+    IF n IS NULL OR m IS NULL OR x IS NULL OR y IS NULL OR n <= 0 OR m <= 0 OR x + y <= 0 OR x + y >= n + m THEN
+        RETURN 0;
+    END IF;
+    expected_x := (x + y) * (n / (n + m));
+    expected_y := (x + y) * (m / (n + m));
+    d := abs(y - expected_y) - 0.5;
+    IF d <= 0 THEN
+        RETURN 0;
+    END IF;
+    IF y < expected_y THEN
+        d := -d;
+    END IF;
+    g := 2 * (nadi_store.deviance(expected_x - d, expected_x) + nadi_store.deviance(expected_y + d, expected_y)
+        + nadi_store.deviance(n - expected_x + d, n - expected_x) + nadi_store.deviance(m - expected_y - d, m - expected_y));
+    RETURN sign(d) * sqrt(greatest(0, g));
+END
+$$;
+COMMENT ON FUNCTION nadi_store.share_root(float8, float8, float8, float8) IS 'y of m against x of n: the signed root of the likelihood ratio statistic G of the 2 x 2 table with Yates'' correction (observed counts half a count nearer to the expected), about standard normal where the shares are one; positive where the second is larger; 0 where nothing can be said.';
+
 CREATE FUNCTION nadi_store.wilson_bound(successes float8, trials float8, direction int) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN trials > 0 THEN least(1, greatest(0,

@@ -25,6 +25,12 @@ package struct JSONText {
         bytes.append(contentsOf: (value ? "true" : "false").utf8)
     }
 
+    /// A number; null where it is not finite.
+    package mutating func field(_ name: String, _ value: Double) {
+        key(name)
+        bytes.append(contentsOf: (value.isFinite ? String(value) : "null").utf8)
+    }
+
     package mutating func object(_ name: String, _ build: (inout JSONText) -> Void) {
         key(name)
         var inner = JSONText()

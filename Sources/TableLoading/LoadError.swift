@@ -16,6 +16,8 @@ package struct LoadError: Error, Sendable, CustomStringConvertible {
         package static let closedHour = Code("closedHour")
         /// An object's bytes are not those that were loaded under its key.
         package static let altered = Code("altered")
+        /// A reference cannot be made, found, put in force or deleted as asked.
+        package static let reference = Code("reference")
     }
 
     /// What kind of failure it is.

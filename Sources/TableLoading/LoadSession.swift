@@ -13,6 +13,8 @@ struct LoadSession {
     private var batch = LoadBatch()
     private var deferred: [ObjectClaims.Claim] = []
     private var refusals = 0
+    /// How often each object's batch was overtaken.
+    private var overtaken: [Int64: Int] = [:]
 
     init(_ loader: Loader) {
         self.loader = loader
@@ -20,7 +22,7 @@ struct LoadSession {
         work = ObjectWork(
             store: loader.store, side: loader.side, prefix: loader.settings.prefix, formats: loader.formats,
             places: SegmentPlaces(), configuration: Aggregation.configuration(loader.settings),
-            pool: loader.aggregators)
+            references: loader.references, pool: loader.aggregators)
     }
 
     /// Downloads, parses and adds objects; commits whenever a batch is full.
@@ -113,9 +115,11 @@ struct LoadSession {
             await leases.drop(current.objects.map(\.claim.objectID))
         } catch let error as LoadError where error.code == .overtaken {
             work.places.release(objects: current.objects.map(\.claim.objectID))
-            let ours = try await stillOurs(current)
+            let ours = try await notTooOften(try await stillOurs(current), error)
             let kept = Set(ours.map(\.objectID))
             await leases.drop(current.objects.map(\.claim.objectID).filter { !kept.contains($0) })
+            // It may have been a reference that was put in force.
+            try await loader.references.read(thorough: true)
             try await again(ours)
         } catch let error as DatabaseError where error.isAboutData {
             work.places.release(objects: current.objects.map(\.claim.objectID))
@@ -130,6 +134,23 @@ struct LoadSession {
             batch = current
             throw error
         }
+    }
+
+    /// Those of some objects that were overtaken fewer than twenty times; the others are left for the next run.
+    private mutating func notTooOften(
+        _ claims: [ObjectClaims.Claim], _ error: LoadError
+    ) async throws -> [ObjectClaims.Claim] {
+        var kept: [ObjectClaims.Claim] = []
+        for claim in claims {
+            overtaken[claim.objectID, default: 0] += 1
+            if overtaken[claim.objectID, default: 0] < 20 {
+                kept.append(claim)
+            } else {
+                report.failed.append((claim.key, "\(error)"))
+                try await loader.claims.release([claim.objectID])
+            }
+        }
+        return kept
     }
 
     /// Does objects one by one.

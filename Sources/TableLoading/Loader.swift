@@ -20,6 +20,8 @@ package struct Loader: Sendable {
     /// SHA-256 of each of these mappings, in hexadecimal.
     let mappingHashes: [String: String]
     let aggregators: AggregatorPool
+    /// What objects that are added are binned on.
+    let references: ReferenceSource
     let aggregate: AggregateObject
     let makeJoiner: MakeJoiner
     let progress: @Sendable (String) -> Void
@@ -38,6 +40,7 @@ package struct Loader: Sendable {
         formats = Set(mappings.map(\.name))
         mappingHashes = Dictionary(mappings.map { ($0.name, hex($0.sha256)) }, uniquingKeysWith: { first, _ in first })
         aggregators = AggregatorPool(settings, mappings)
+        references = ReferenceSource(side, .fixed)
         aggregate = Aggregation.make(settings: settings, pool: aggregators)
         makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
         self.progress = progress
@@ -58,6 +61,7 @@ package struct Loader: Sendable {
         var session = LoadSession(self)
         do {
             try await releaseDeadOwners()
+            try await references.read()
             let reports = HostReports(store: store, database: side, prefix: settings.prefix)
             session.report.unreadableReports = try await reports.refresh()
             let covered = try await reports.newest()
@@ -86,6 +90,9 @@ package struct Loader: Sendable {
             let joins = try await JoinPass(self).run(everything: joinNow)
             session.report.joinedHours = joins.hours
             session.report.failed += joins.failed.map { ("hour \(LoadClock.hourText($0.hour_ms))", $0.reason) }
+            let drift = try await DriftRefresh(self).run()
+            session.report.driftHours = drift.hours
+            session.report.failed += drift.failed.map { ($0.hour, $0.reason) }
             let retention = retention
             try await database.runWithRetries { try retention.apply(now_ms: try LoadClock.now_ms($0), $0) }
         } catch {

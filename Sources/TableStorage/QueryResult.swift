@@ -100,6 +100,11 @@ package struct QueryResult {
             SQLText.elements(optionalText(column) ?? "{}").compactMap { $0 }
         }
 
+        /// An array of numbers.
+        package func reals(_ column: Int) -> [Double] {
+            texts(column).map { text in required(Double(text), column) }
+        }
+
         private func required<Value>(_ value: Value?, _ column: Int) -> Value {
             guard let value else {
                 let name = PQfname(owner.handle, Int32(column)).map { String(cString: $0) } ?? "?"

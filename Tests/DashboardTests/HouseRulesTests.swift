@@ -124,7 +124,7 @@ import Testing
         }
         #expect(rows == ["Is it up?", "Is its input what it was?", "Is it right?", "Pipeline"])
         #expect(dashboard.panels.first?["title"]?.text == "Complete until")
-        #expect(dashboard.statements.count { $0.kind == .panel } <= 28)
+        #expect(dashboard.statements.count { $0.kind == .panel } <= 33)
         #expect(dashboard.statements.contains { $0.kind == .annotation && $0.name == "Deployments" })
     }
 
@@ -170,7 +170,7 @@ import Testing
 
     @Test func everyVariableExistsAndIsQuoted() throws {
         let names = Set(dashboard.variables.compactMap { $0["name"]?.text })
-        #expect(names == ["datasource", "model", "version", "environment", "slice_key", "slice_value"])
+        #expect(names == ["datasource", "model", "version", "environment", "slice_key", "slice_value", "baseline", "feature"])
         for text in dashboard.document.texts {
             for match in text.matches(of: /\$\{([a-zA-Z0-9_]+)([:.][^}]*)?\}/) where !match.1.hasPrefix("__") {
                 #expect(names.contains(String(match.1)), "\(match.0) in \(text)")

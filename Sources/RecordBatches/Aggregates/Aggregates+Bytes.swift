@@ -99,6 +99,8 @@ extension ByteWriter {
         for count in [row.categoricalCount, row.nullCount, row.wrongTypeCount, row.otherCount] { put(count) }
         put(row.logBins)
         put(row.categories)
+        put(row.edges.edgeSet) { $0.put(Int64($1)) }
+        put(row.edges.counts) { $0.put($1) { $0.put($1) } }
     }
 
     fileprivate mutating func put(_ key: ScoreTimeKey, _ row: ScoreCounts) {
@@ -198,7 +200,19 @@ extension ByteReader {
         row.otherCount = try integer()
         row.logBins = try sparseCounts()
         row.categories = try sparseCounts()
+        row.edges = try edgeCounts()
         return row
+    }
+
+    private mutating func edgeCounts() throws(Damaged) -> EdgeCounts {
+        let edgeSet = try optionalInteger()
+        var counts: [Int64]?
+        if try int() == 1 {
+            counts = []
+            for _ in 0..<(try count()) { counts?.append(try integer()) }
+        }
+        guard let edgeSet else { return EdgeCounts() }
+        return EdgeCounts(edgeSet: Int32(truncatingIfNeeded: edgeSet), counts: counts)
     }
 
     fileprivate mutating func scoreCounts() throws(Damaged) -> ScoreCounts {

@@ -11,7 +11,8 @@ extension Aggregates {
         for counts in requestMinutes.values { bytes += 256 + 12 * counts.latency.codes.count }
         for counts in requestHours.values { bytes += 256 + 12 * counts.latency.codes.count }
         for counts in featureHours.values {
-            bytes += 384 + 12 * (counts.logBins.codes.count + counts.categories.codes.count)
+            bytes += 416 + 12 * (counts.logBins.codes.count + counts.categories.codes.count)
+            bytes += 8 * (counts.edges.counts?.count ?? 0)
         }
         for counts in scoreHours.values { bytes += 384 + 36 * counts.bins.count }
         for segment in segments { bytes += 640 + 64 * segment.hours.count + 400 * segment.rejectLines.count }

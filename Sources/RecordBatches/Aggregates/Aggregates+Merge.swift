@@ -15,7 +15,12 @@ extension Aggregates {
         for (key, counts) in other.featureHours {
             var counts = counts
             counts.categories = counts.categories.mapCodes { Int32(maps.categories[Int($0)]) }
-            featureHours[maps.featureTime(key), default: .init()].merge(counts)
+            let key = maps.featureTime(key)
+            // Models beyond a cap share this name, and may have been on edges of their own.
+            if models[series[key.series].model] == Self.other {
+                counts.edges = EdgeCounts(edgeSet: EdgeCounts.none, counts: nil)
+            }
+            featureHours[key, default: .init()].merge(counts)
         }
         for (key, counts) in other.scoreHours { scoreHours[maps.scoreTime(key), default: .init()].merge(counts) }
         for (key, counts) in other.resourceMinutes {

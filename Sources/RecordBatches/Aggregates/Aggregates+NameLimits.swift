@@ -2,7 +2,7 @@ internal import Sketches
 
 extension Aggregates {
     /// The name that stands for models and versions beyond a cap.
-    private static let other = "other"
+    static let other = "other"
 
     /// The same rows with at most so many models, versions of a model and features of a model.
     ///

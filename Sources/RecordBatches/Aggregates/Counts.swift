@@ -47,6 +47,8 @@ package struct FeatureCounts: Equatable, Sendable {
     package var categories = SparseCounts()
     /// Texts beyond the cap or longer than 256 bytes.
     package var otherCount: Int64 = 0
+    /// The numbers on a reference's edges; in all slices.
+    package var edges = EdgeCounts()
 
     package init() {}
 
@@ -59,6 +61,7 @@ package struct FeatureCounts: Equatable, Sendable {
         logBins.merge(other.logBins)
         categories.merge(other.categories)
         otherCount += other.otherCount
+        edges.merge(other.edges)
     }
 }
 

@@ -24,6 +24,8 @@ package struct AggregationConfiguration: Equatable, Sendable {
     ///
     /// For rebuilding some hours.
     package var hours: Set<Int64>?
+    /// Frozen edges that numbers are counted on.
+    package var references = References.none
 
     package init(slices: [String] = [], hours: Set<Int64>? = nil) {
         self.slices = slices

@@ -12,6 +12,14 @@ extension Collector {
     }
 }
 
+extension FeatureSlot {
+    /// Numbers by bin of the edges; nil where there are none.
+    fileprivate var edges: [Int64]? {
+        guard let edgeCounts, let count = base.pointee.edges?.pointee.count else { return nil }
+        return (0..<count).map { Int64(edgeCounts[$0]) }
+    }
+}
+
 /// Makes rows of a collector's plain memory: a leaf's row counts for the slice `all` and for each of its tags' values.
 private struct Drain {
     let collector: Collector
@@ -118,7 +126,8 @@ private struct Drain {
             hour.pointee.features.forEach { number, slot in
                 _ = slot.pointee.flush(collector.logBins)
                 let feature = feature(number, model, modelPlace)
-                let counts = counts(of: slot, number, model, feature)
+                var counts = counts(of: slot, number, model, feature)
+                counts.edges = EdgeCounts(edgeSet: hour.pointee.base.pointee.edgeSet, counts: slot.pointee.edges)
                 for series in places {
                     let key = FeatureTimeKey(series: series, feature: feature, time_s: hour.pointee.hour_s)
                     rows.featureHours[key, default: .init()].merge(counts)
@@ -141,8 +150,8 @@ private struct Drain {
             else { return }
             let places = series(ofLeaf: Int(hour.pointee.leaf))
             let modelPlace = rows.series[places[0]].model
-            hour.pointee.base.pointee.bins.forEach { number, bins in
-                let sparse = bins.pointee.sparse()
+            hour.pointee.base.pointee.features.forEach { number, shared in
+                let sparse = shared.pointee.bins.sparse()
                 guard !sparse.isEmpty else { return }
                 let key = FeatureTimeKey(
                     series: places[0], feature: feature(number, leaf.pointee.model, modelPlace),

@@ -31,6 +31,11 @@ final class Collector: EventSink {
         var minutesFrom_ms = Int64.min
     }
 
+    /// Edge sets that hours are on and that the configuration does not have: their rows' edges are ``EdgeCounts/mixed``.
+    ///
+    /// ``reset()`` leaves them; who reads them clears them.
+    var missingEdgeSets: Set<Int32> = []
+
     let configuration: AggregationConfiguration
     let state: UnsafeMutablePointer<State>
     /// Values by configured tag; a value's number in a leaf's key is its number here + 2.
@@ -266,7 +271,7 @@ final class Collector: EventSink {
         let baseNumber = state.pointee.baseHourKeys.intern(TextBytes(start: Self.bytes(timeKey), count: 16))
         if state.pointee.baseHourSlots[baseNumber] == nil {
             let slot = UnsafeMutablePointer<BaseHour>.allocate(capacity: 1)
-            slot.initialize(to: BaseHour(base: leaf.pointee.base, hour_s: hour_s))
+            slot.initialize(to: baseHour(leaf.pointee.base, hour_s))
             state.pointee.baseHourSlots.set(baseNumber, slot)
         }
         timeKey[0] = Int64(state.pointee.lastLeaf)
@@ -282,6 +287,22 @@ final class Collector: EventSink {
         return leaf.pointee.hour
     }
 
+    /// The last leaf's base in an hour, with the edge set that it is on.
+    private func baseHour(_ base: Int32, _ hour_s: Int64) -> BaseHour {
+        let references = configuration.references
+        guard !references.isEmpty else {
+            return BaseHour(base: base, hour_s: hour_s, edgeSet: EdgeCounts.none, edges: nil)
+        }
+        let edgeSet = references.edgeSet(
+            model: state.pointee.models.text(Int(lastKey[0])).string, hour_s: hour_s)
+        let edges = references.edges(edgeSet)
+        if edgeSet != EdgeCounts.none, edges == nil {
+            missingEdgeSets.insert(edgeSet)
+            return BaseHour(base: base, hour_s: hour_s, edgeSet: EdgeCounts.mixed, edges: nil)
+        }
+        return BaseHour(base: base, hour_s: hour_s, edgeSet: edgeSet, edges: edges)
+    }
+
     /// A feature's row in an hour; made when it is first needed.
     @inline(__always)
     func feature(_ number: Int, in hour: UnsafeMutablePointer<HourSlot>) -> UnsafeMutablePointer<FeatureSlot> {
@@ -294,19 +315,30 @@ final class Collector: EventSink {
         _ number: Int, in hour: UnsafeMutablePointer<HourSlot>
     ) -> UnsafeMutablePointer<FeatureSlot> {
         let base = hour.pointee.base
-        let bins: UnsafeMutablePointer<DenseBins>
-        if let found = base.pointee.bins[number] {
-            bins = found
+        let shared: UnsafeMutablePointer<BaseFeature>
+        if let found = base.pointee.features[number] {
+            shared = found
         } else {
-            bins = .allocate(capacity: 1)
-            bins.initialize(to: DenseBins())
-            base.pointee.bins.set(number, bins)
+            shared = .allocate(capacity: 1)
+            shared.initialize(to: BaseFeature(edges: edges(number, hour)))
+            base.pointee.features.set(number, shared)
         }
         let slot = UnsafeMutablePointer<FeatureSlot>.allocate(capacity: 1)
-        slot.initialize(to: FeatureSlot(bins: bins))
+        slot.initialize(to: FeatureSlot(base: shared))
         hour.pointee.features.set(number, slot)
-        state.pointee.bytes += 512
+        state.pointee.bytes += slot.pointee.bytes
         return slot
+    }
+
+    /// The edges of a feature in an hour; nil where its numbers are on none.
+    private func edges(
+        _ number: Int, _ hour: UnsafeMutablePointer<HourSlot>
+    ) -> UnsafePointer<EdgeBins.Table>? {
+        guard let edges = hour.pointee.base.pointee.edges?.takeUnretainedValue(),
+            let model = state.pointee.leafSlots[Int(hour.pointee.leaf)]?.pointee.model
+        else { return nil }
+        if number == ModelSlot.prediction { return edges.bins(.prediction, FeatureKey.predictionName)?.table }
+        return edges.bins(.feature, model.pointee.names.text(number - ModelSlot.firstInput).string)?.table
     }
 
     /// A feature's dictionary.
@@ -381,11 +413,11 @@ final class Collector: EventSink {
         }
         old.hourSlots.destroy()
         old.baseHourSlots.forEach { _, base in
-            base.pointee.bins.forEach { _, bins in
-                bins.pointee.destroy()
-                bins.deallocate()
+            base.pointee.features.forEach { _, feature in
+                feature.pointee.bins.destroy()
+                feature.deallocate()
             }
-            base.pointee.bins.destroy()
+            base.pointee.features.destroy()
             base.deallocate()
         }
         old.baseHourSlots.destroy()

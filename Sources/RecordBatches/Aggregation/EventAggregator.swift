@@ -18,6 +18,10 @@ package final class EventAggregator {
     /// An object's rows are those that it took, and those that ``end()`` returns, merged.
     package var overflow: ((Aggregates) throws -> Void)?
 
+    /// Edge sets that hours of the object at hand are on and that the configuration's references lack; the rows of these
+    /// hours must not be used.
+    package var missingEdgeSets: Set<Int32> { collector.missingEdgeSets }
+
     /// Most hours of events, by segment and type, of one object.
     private let mostHours: Int
 
@@ -48,6 +52,7 @@ package final class EventAggregator {
     /// Starts an object, and forgets what was begun before.
     package func begin() {
         collector.reset()
+        collector.missingEdgeSets = []
         early = nil
         results = []
         finishedHours = 0

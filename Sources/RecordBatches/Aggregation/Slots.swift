@@ -31,7 +31,9 @@ struct FeatureSlot {
     var buffered = 0
     let buffer: UnsafeMutablePointer<Double>
     /// Shared by all leaves of a base.
-    let bins: UnsafeMutablePointer<DenseBins>
+    let base: UnsafeMutablePointer<BaseFeature>
+    /// Numbers by bin of the base's edges; nil where it has none.
+    let edgeCounts: UnsafeMutablePointer<UInt32>?
     var moments = Moments()
     var categorical: Int64 = 0
     var null: Int64 = 0
@@ -41,13 +43,24 @@ struct FeatureSlot {
     var categories: UnsafeMutablePointer<UInt32>?
     var categoryCapacity = 0
 
-    init(bins: UnsafeMutablePointer<DenseBins>) {
+    init(base: UnsafeMutablePointer<BaseFeature>) {
         buffer = .allocate(capacity: Self.bufferCount)
-        self.bins = bins
+        self.base = base
+        if let edges = base.pointee.edges {
+            let counts = UnsafeMutablePointer<UInt32>.allocate(capacity: edges.pointee.count)
+            counts.initialize(repeating: 0, count: edges.pointee.count)
+            edgeCounts = counts
+        } else {
+            edgeCounts = nil
+        }
     }
+
+    /// How much memory it takes when it is made, in bytes; a guess.
+    var bytes: Int { 512 + (base.pointee.edges.map { $0.pointee.count * 4 } ?? 0) }
 
     func destroy() {
         buffer.deallocate()
+        edgeCounts?.deallocate()
         categories?.deallocate()
     }
 
@@ -67,7 +80,10 @@ struct FeatureSlot {
     @inline(never)
     mutating func flush(_ table: LogBins.Table) -> Int {
         var added = 0
-        for place in 0..<buffered { added &+= bins.pointee.add(table.code(buffer[place])) }
+        for place in 0..<buffered { added &+= base.pointee.bins.add(table.code(buffer[place])) }
+        if let edgeCounts, let edges = base.pointee.edges?.pointee {
+            for place in 0..<buffered { edgeCounts[edges.bin(buffer[place])] &+= 1 }
+        }
         moments.add(UnsafeBufferPointer(start: buffer, count: buffered))
         buffered = 0
         return added
@@ -172,17 +188,32 @@ struct HourSlot {
     }
 }
 
-/// The log bins of a base's hour, which only the slice `all` keeps.
+/// What all leaves of a base have in common in an hour.
 struct BaseHour {
     let base: Int32
     let hour_s: Int64
+    /// The edge set that the model's hour is on.
+    let edgeSet: Int32
+    /// That set, which the configuration keeps alive; nil where there is none.
+    let edges: Unmanaged<EdgeSet>?
     /// By the model's numbers of features.
-    var bins = PointerList<DenseBins>()
+    var features = PointerList<BaseFeature>()
 
-    init(base: Int32, hour_s: Int64) {
+    init(base: Int32, hour_s: Int64, edgeSet: Int32, edges: EdgeSet?) {
         self.base = base
         self.hour_s = hour_s
+        self.edgeSet = edgeSet
+        self.edges = edges.map { .passUnretained($0) }
     }
+}
+
+/// What all leaves of a base have in common of a feature in an hour: its log bins, which only the slice `all` keeps, and
+/// the edges that each leaf counts on.
+struct BaseFeature {
+    var bins = DenseBins()
+    let edges: UnsafePointer<EdgeBins.Table>?
+
+    init(edges: UnsafePointer<EdgeBins.Table>?) { self.edges = edges }
 }
 
 /// A combination of model, version, variant, environment and the values of all configured tags.

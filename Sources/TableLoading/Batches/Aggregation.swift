@@ -6,8 +6,11 @@ internal import Synchronization
 package enum Aggregation {
     /// The caps of a batch: wider than those of the dictionaries, since what a batch shows first is not what was admitted
     /// first.
-    static func configuration(_ settings: LoadSettings, hours: Set<Int64>? = nil) -> AggregationConfiguration {
+    static func configuration(
+        _ settings: LoadSettings, hours: Set<Int64>? = nil, references: References = .none
+    ) -> AggregationConfiguration {
         var configuration = AggregationConfiguration(slices: settings.sliceTags, hours: hours)
+        configuration.references = references
         let caps = settings.caps
         configuration.models = max(configuration.models, 2 * caps.models)
         configuration.versionsPerModel = max(configuration.versionsPerModel, caps.seriesPerModel / 4)
@@ -23,9 +26,11 @@ package enum Aggregation {
         make(settings: settings, pool: AggregatorPool(settings, mappings))
     }
 
-    static func make(settings: LoadSettings, pool: AggregatorPool) -> AggregateObject {
+    static func make(
+        settings: LoadSettings, pool: AggregatorPool, references: References = .none
+    ) -> AggregateObject {
         { reader, segments, hours in
-            let lent = pool.lend(configuration(settings, hours: hours))
+            let lent = pool.lend(configuration(settings, hours: hours, references: references))
             defer { pool.take(back: lent) }
             let wanted = Set(segments)
             var place = -1
@@ -71,6 +76,8 @@ final class AggregatorPool: Sendable {
     func lend(_ configuration: AggregationConfiguration) -> Lent {
         let kept = idle.withLock { idle -> Lent? in
             guard let place = idle.firstIndex(where: { $0.aggregator.configuration == configuration }) else {
+                // Those of references that are no longer current would wait for ever.
+                idle.removeAll { $0.aggregator.configuration.references != configuration.references }
                 return nil
             }
             return idle.remove(at: place)

@@ -32,6 +32,7 @@ struct ObjectWork: Sendable {
     let formats: Set<String>
     let places: SegmentPlaces
     let configuration: AggregationConfiguration
+    let references: ReferenceSource
     let pool: AggregatorPool
     /// Compressed bytes held at once: 48 MiB.
     let budget = ByteBudget(48 << 20)
@@ -115,10 +116,23 @@ struct ObjectWork: Sendable {
         }
     }
 
-    /// Aggregates an object piece by piece; rows that are too many to hold go to a temporary file.
+    /// Aggregates an object on the references' edges, which are read where they are met for the first time.
     private func aggregate(
         _ source: ObjectSource, _ manifest: Manifest, _ places: [Int]
     ) async throws -> (Aggregates, OverflowRows?) {
+        while true {
+            var configuration = configuration
+            configuration.references = references.current
+            let (rows, overflow, missing) = try await aggregate(source, manifest, places, configuration)
+            if missing.isEmpty { return (rows, overflow) }
+            try await references.need(missing)
+        }
+    }
+
+    /// Aggregates an object piece by piece; rows that are too many to hold go to a temporary file.
+    private func aggregate(
+        _ source: ObjectSource, _ manifest: Manifest, _ places: [Int], _ configuration: AggregationConfiguration
+    ) async throws -> (Aggregates, OverflowRows?, missing: Set<Int32>) {
         let lent = pool.lend(configuration)
         defer { pool.take(back: lent) }
         var overflow: OverflowRows?
@@ -136,7 +150,8 @@ struct ObjectWork: Sendable {
             }
             try lent.aggregator.endSegment()
         }
-        return (try lent.aggregator.end(), overflow)
+        let rows = try lent.aggregator.end()
+        return (rows, overflow, lent.aggregator.missingEdgeSets)
     }
 
     /// SHA-256 of those of the manifest's segments that are loaded, and when the ledger begins.

@@ -22,14 +22,29 @@ package struct Admission: Sendable {
     package func admit(_ batch: Aggregates, _ connection: Connection) throws -> AdmittedAggregates {
         if let known = try resolve(batch, refused: [:], connection) { return known }
         let (capped, refused) = try connection.transaction { () -> (Aggregates, [String: Int]) in
-            try connection.query(
-                "SELECT pg_advisory_xact_lock($1::int, $2::int)", [.integer(Self.lock.0), .integer(Self.lock.1)])
+            try Self.takeLock(connection)
             return try insert(batch, connection)
         }
         guard let admitted = try resolve(capped, refused: refused, connection) else {
             throw LoadError(.overtaken, "names vanished from the dictionaries while they were admitted")
         }
         return admitted
+    }
+
+    /// Admits names within a transaction that has called ``takeLock(_:)`` and holds no other lock that a loader takes.
+    /// - Throws: ``DatabaseError``.
+    func admitLocked(_ batch: Aggregates, _ connection: Connection) throws -> AdmittedAggregates {
+        let (capped, refused) = try insert(batch, connection)
+        guard let admitted = try resolve(capped, refused: refused, connection) else {
+            throw LoadError(.overtaken, "names vanished from the dictionaries while they were admitted")
+        }
+        return admitted
+    }
+
+    /// Waits until nobody else admits, and keeps others from it until the transaction ends.
+    static func takeLock(_ connection: Connection) throws {
+        try connection.query(
+            "SELECT pg_advisory_xact_lock($1::int, $2::int)", [.integer(lock.0), .integer(lock.1)])
     }
 
     /// Numbers of all names, or nil if one is missing.

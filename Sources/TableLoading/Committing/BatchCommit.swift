@@ -5,7 +5,7 @@ internal import RecordBatches
 package import TableStorage
 
 /// The one transaction of a batch, in the order that keeps loaders from waiting in circles: hour locks, writers,
-/// ledger, lines per hour, aggregates, rejects, outcomes, deployments.
+/// ledger, lines per hour, rejects, edge sets, aggregates, outcomes, deployments, marks.
 package struct BatchCommit {
     let batch: LoadBatch
     let admitted: AdmittedAggregates
@@ -47,10 +47,13 @@ package struct BatchCommit {
             try copyHours(segments, connection)
             try copyRejects(segments, connection)
             try addRows(admitted, segments, connection)
+            var changed = DriftMarks.hours(admitted)
             try overflow?.forEach(of: batch.aggregates.segments) { chunk in
                 try connection.execute(MergeStatements.emptyStages)
                 try addRows(chunk, segments, connection)
+                changed.formUnion(DriftMarks.hours(chunk))
             }
+            try DriftMarks.insert(changed, connection)
             try OutcomeWriting.markHours(connection)
             return Self.counts(of: batch)
         }
@@ -58,10 +61,10 @@ package struct BatchCommit {
 
     /// Merges aggregates, then what stands beside them.
     private func addRows(_ rows: AdmittedAggregates, _ segments: [Int64], _ connection: Connection) throws {
+        try HourEdgeSets.fix(rows, connection)
         try Staging(
             connection: connection, batch: rows, firstMinute_s: retention.firstMinuteDay(now_ms: now_ms) / 1000
         ).merge()
-        try fixEdgeSets(rows, connection)
         try OutcomeWriting(
             connection: connection, batch: rows, segments: segments, labelDays: retention.settings.labelDays
         ).write()
@@ -291,22 +294,6 @@ package struct BatchCommit {
     }
 
     // MARK: Rows beside the aggregates
-
-    /// The edge set in force for a model and hour: none yet but the fixed bins.
-    private func fixEdgeSets(_ admitted: AdmittedAggregates, _ connection: Connection) throws {
-        let rows = admitted.rows
-        var pairs: Set<[Int64]> = []
-        for key in rows.featureHours.keys {
-            pairs.insert([admitted.models[rows.series[key.series].model], key.time_s * 1000])
-        }
-        if pairs.isEmpty { return }
-        let sorted = pairs.sorted { ($0[0], $0[1]) < ($1[0], $1[1]) }
-        try connection.query(
-            """
-            INSERT INTO nadi_store.hour_edge_set (model_id, hour)
-            SELECT * FROM unnest($1::int[], $2::timestamptz[]) ON CONFLICT DO NOTHING
-            """, [.integers(sorted.map { $0[0] }), .times(sorted.map { $0[1] })])
-    }
 
     static func copyDeployments(
         _ rows: [DeploymentRow], _ admitted: AdmittedAggregates, _ segments: [Int64], _ connection: Connection

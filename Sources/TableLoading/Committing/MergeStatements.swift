@@ -8,8 +8,9 @@ enum MergeStatements {
     ]
     /// Columns of feature tables without series, feature and time.
     static let featureColumns = [
-        "numeric_count", "categorical_count", "null_count", "wrong_type_count", "mean_high", "mean_low", "m2",
-        "minimum", "maximum", "log_bins", "log_counts", "category_ids", "category_counts", "other_count",
+        "edge_set_id", "numeric_count", "categorical_count", "null_count", "wrong_type_count", "mean_high", "mean_low",
+        "m2", "minimum", "maximum", "log_bins", "log_counts", "category_ids", "category_counts", "other_count",
+        "edge_counts",
     ]
     /// Columns of score tables without series, category and time.
     static let scoreColumns = ["bins", "counts", "sums", "positive_counts", "positive_sums"]
@@ -71,17 +72,13 @@ enum MergeStatements {
     /// The checksum of a row: over all its other columns, in the table's order.
     ///
     /// - Parameters:
-    ///   - key: an expression for a key column, `edge_set_id` or `edge_counts`, by its name.
+    ///   - key: an expression for a key column by its name.
     ///   - value: an expression for any other column.
     static func checksum(
         _ table: String, _ time: String, key: (String) -> String = { $0 }, value: (String) -> String = { $0 }
     ) -> String {
         let keys = keys(table, time)
-        var parts = columns(table, time).map { keys.contains($0) ? key($0) : value($0) }
-        if table.hasPrefix("feature") {
-            parts.insert(key("edge_set_id"), at: keys.count)
-            parts.append(key("edge_counts"))
-        }
+        let parts = columns(table, time).map { keys.contains($0) ? key($0) : value($0) }
         return "hash_record_extended(ROW(\(parts.joined(separator: ", "))), 0)"
     }
 
@@ -130,12 +127,16 @@ enum MergeStatements {
                     "minimum": "least(t.minimum, EXCLUDED.minimum)",
                     "maximum": "greatest(t.maximum, EXCLUDED.maximum)", "log_bins": "l.bins",
                     "log_counts": "l.counts", "category_ids": "c.bins", "category_counts": "c.counts",
+                    "edge_set_id": "e.edge_set_id", "edge_counts": "e.edge_counts",
                 ],
                 [
                     """
                     nadi_store.merge_moments(t.numeric_count, t.mean_high, t.mean_low, t.m2, EXCLUDED.numeric_count,
                         EXCLUDED.mean_high, EXCLUDED.mean_low, EXCLUDED.m2) AS m
                     """, counts("l", "log_bins", "log_counts"), counts("c", "category_ids", "category_counts"),
+                    """
+                    nadi_store.merge_edges(t.edge_set_id, t.edge_counts, EXCLUDED.edge_set_id, EXCLUDED.edge_counts) AS e
+                    """,
                 ]
             )
         case "score":

@@ -69,6 +69,7 @@ struct Staging {
             writer.append(batch.series[key.series])
             writer.append(batch.features[key.feature])
             writer.append(time: key.time_s * 1000)
+            writer.append(Int64(counts.edges.edgeSet ?? EdgeCounts.none))
             writer.append(counts.moments.count)
             writer.append(counts.categoricalCount)
             writer.append(counts.nullCount)
@@ -83,6 +84,7 @@ struct Staging {
             writer.append(categories.codes)
             writer.append(categories.counts)
             writer.append(counts.otherCount)
+            if let counts = counts.edges.counts { writer.append(counts) } else { writer.appendNull() }
             try writer.endRow()
         }
         try finish(&writer, table)

@@ -14,7 +14,8 @@ struct HourSwap {
     let caps: LoadSettings.Caps
 
     /// Swaps; returns true.
-    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` if the hour's segments changed since they were read.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` if the hour's segments changed since they were read, or
+    ///   another reference was put in force.
     func run(_ connection: Connection) throws -> Bool {
         let admitted = try Admission(caps).admit(aggregates, connection)
         try connection.execute(MergeStatements.createStages)
@@ -33,6 +34,7 @@ struct HourSwap {
                 throw LoadError(.overtaken, "the hour's segments changed while they were read")
             }
             let hour = SQLValue.time(hour_ms)
+            let models = try DriftMarks.models(hour_ms: hour_ms, connection)
             for table in ["request_minute", "resource_minute"] {
                 try connection.query(
                     "DELETE FROM nadi_store.\(table) WHERE minute >= $1 AND minute < $1 + interval '1 hour'", [hour])
@@ -48,13 +50,15 @@ struct HourSwap {
                 try connection.query(
                     "SELECT nadi_store.derive_\(table)_day($1)", [.time(LoadClock.day(hour_ms))])
             }
-            try replaceEdgeSets(connection)
+            try HourEdgeSets.replace(admitted, hour_ms: hour_ms, connection)
             try replaceLedger(connection)
             try connection.query(
                 "DELETE FROM nadi_store.reject_line WHERE segment_id = ANY ($1::bigint[])", [.integers(segments)])
             try BatchCommit.copyRejectLines(
                 aggregates.segments, segments, first_ms: retention.firstMinuteDay(now_ms: now), connection)
             try replaceDeployments(admitted, connection)
+            try DriftMarks.insert(
+                DriftMarks.hours(admitted).union(models.map { ModelHour(model: $0, hour_ms: hour_ms) }), connection)
             try connection.query(
                 """
                 \(DirtyMarks.insert(Self.labelled))
@@ -69,23 +73,6 @@ struct HourSwap {
         WHERE o.event_type = 'outcome' AND o.name = 'label' AND (o.joined_hour = $1 OR o.prediction_hour = $1)
         GROUP BY o.model_id
         """
-
-    /// The edge sets of the models that have features in this hour now.
-    private func replaceEdgeSets(_ connection: Connection) throws {
-        try connection.query(
-            """
-            DELETE FROM nadi_store.hour_edge_set AS e WHERE e.hour = $1 AND NOT EXISTS (
-                SELECT FROM nadi_store.feature_hour AS f JOIN nadi_store.series AS s USING (series_id)
-                WHERE f.hour = $1 AND s.model_id = e.model_id)
-            """, [.time(hour_ms)])
-        try connection.query(
-            """
-            INSERT INTO nadi_store.hour_edge_set (model_id, hour)
-            SELECT DISTINCT s.model_id, f.hour
-            FROM nadi_store.feature_hour AS f JOIN nadi_store.series AS s USING (series_id)
-            WHERE f.hour = $1 ORDER BY 1 ON CONFLICT DO NOTHING
-            """, [.time(hour_ms)])
-    }
 
     /// Lines per type of the hour, and what was rejected, as they are now.
     ///

@@ -33,18 +33,26 @@ package struct Rebuild: Sendable {
         package var closed: [(hour_ms: Int64, reason: String)] = []
         /// The hour that an interrupted rebuild had finished last.
         package var resumedAfter_ms: Int64?
+        /// Hours whose stored drift was computed anew.
+        package var driftHours = 0
+        /// Hours whose drift could not be computed, with the reason; the next load tries again.
+        package var driftFailures: [(hour: String, reason: String)] = []
     }
 
     let loader: Loader
+    /// What is in force now: what hours are binned on.
+    private let references: ReferenceSource
     private let notice: @Sendable (String) -> Void
 
     /// - Parameter notice: takes sentences for a person.
     package init(_ loader: Loader, notice: @escaping @Sendable (String) -> Void = { _ in }) {
         self.loader = loader
+        references = ReferenceSource(loader.side, .inForce)
         self.notice = notice
     }
 
-    /// Rebuilds; an interrupted rebuild of the same scope, mappings, slices and caps goes on where it stopped.
+    /// Rebuilds; an interrupted rebuild of the same scope, mappings, slices, caps and references
+    /// goes on where it stopped.
     ///
     /// - Parameter restart: begins anew all the same.
     /// - Throws: ``LoadError`` with ``LoadError/Code/configuration``, before anything is changed, where a mapping is
@@ -52,6 +60,7 @@ package struct Rebuild: Sendable {
     package func run(_ scope: Scope, restart: Bool = false) async throws -> Report {
         var report = Report()
         let plan = try await RebuildPlan(scope, loader)
+        try await references.read()
         let name = stateName(scope)
         let done = restart ? nil : try await finishedHour(name)
         if let done {
@@ -76,6 +85,10 @@ package struct Rebuild: Sendable {
                     """, [.text(name), .text(String(hour))])
             }
         }
+        let drift = try await DriftRefresh(loader).run()
+        report.driftHours = drift.hours
+        report.driftFailures = drift.failed
+        for one in drift.failed { notice("\(one.hour): \(one.reason)") }
         try await plan.recordMappings(loader)
         try await loader.side.runWithRetries { connection in
             _ = try connection.query("DELETE FROM nadi_store.loader_state WHERE name = $1", [.text(name)])
@@ -97,6 +110,7 @@ package struct Rebuild: Sendable {
         var parts = [scope.text]
         parts += loader.mappingHashes.sorted { $0.key < $1.key }.map { "mapping \($0.key) \($0.value)" }
         parts += loader.settings.sliceTags.map { "slice \($0)" }
+        parts.append(references.text)
         parts.append(
             "caps \(caps.models) \(caps.seriesPerModel) \(caps.featuresPerModel) \(caps.categoriesPerFeature) "
                 + "\(caps.sliceValues)")
@@ -111,11 +125,14 @@ package struct Rebuild: Sendable {
             }
             let all = Dictionary((had + extra).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             let segments = all.values.sorted { $0.id < $1.id }
+            let aggregate = Aggregation.make(
+                settings: loader.settings, pool: loader.aggregators,
+                references: try await references.references(hour_ms: hour))
             var aggregates = Aggregates()
             var order: [HourSources.Segment] = []
             try await HourSources.read(segments, store: loader.store, formats: loader.formats) {
                 reader, _, places, segments in
-                aggregates.merge(try loader.aggregate(reader, places, [hour / 1000]))
+                aggregates.merge(try aggregate(reader, places, [hour / 1000]))
                 order += segments
             }
             let swap = HourSwap(
@@ -124,6 +141,7 @@ package struct Rebuild: Sendable {
             do {
                 if try await loader.database.runWithRetries({ try swap.run($0) }) { return }
             } catch let error as LoadError where error.code == .overtaken {
+                try await references.read()
                 continue
             }
         }

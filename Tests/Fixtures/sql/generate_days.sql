@@ -76,6 +76,49 @@ SELECT r.series_id, r.hour + m * interval '1 minute', r.requests / 60, r.predict
 FROM nadi_store.request_hour r, span, generate_series(0, 59) m
 WHERE r.hour >= date_trunc('day', span.last, 'UTC') AND r.hour + m * interval '1 minute' <= now();
 
+-- References of all models but the ninth: the first eight variants together. Edges lie on log bins' ends, so that the
+-- shapes' counts on them are exact. Binary models have labels, whose rate the scores tell.
+INSERT INTO nadi_store.reference (model_id, reference_name, source, row_count, sampled_from, label_count, task, calibration)
+SELECT m.model_id, 'spring', 'a file', 60000, 60000, CASE WHEN m.model_id % 2 = 0 AND m.model_id < 10 THEN 60000 ELSE 0 END,
+       CASE WHEN m.model_id = 10 THEN 'regression' WHEN m.model_id % 2 = 0 THEN 'binary' ELSE 'multiclass' END,
+       CASE WHEN m.model_id % 2 = 0 AND m.model_id < 10 THEN 'identity' ELSE 'none' END
+FROM nadi_store.model m WHERE m.model_id <> 9 ORDER BY 1;
+INSERT INTO nadi_store.edge_set SELECT reference_id, 'spring' FROM nadi_store.reference;
+INSERT INTO nadi_store.reference_activation SELECT r.model_id, span.first, r.reference_id FROM nadi_store.reference r, span;
+CREATE TEMPORARY TABLE shape_edges AS
+SELECT s.f, s.v, s.counts, e.codes, ARRAY(SELECT nadi_store.bin_lower(c) FROM unnest(e.codes) c ORDER BY 1) AS edges,
+       ARRAY(SELECT coalesce(sum(u.n), 0)::bigint FROM generate_series(0, 31) i
+             LEFT JOIN unnest(s.bins, s.counts) AS u(code, n) ON width_bucket(u.code, e.codes) = i GROUP BY i ORDER BY i) AS edge_counts
+FROM shape_total s CROSS JOIN LATERAL (
+    SELECT array_agg(40000 + 35 * (s.f % 7) - 30 + 2 * j + (j = 30)::int ORDER BY j) AS codes FROM generate_series(0, 30) j) e;
+INSERT INTO nadi_store.reference_feature
+SELECT r.reference_id, f.feature_id, k.kind, x.n, 0, 600, 0, x.middle, 0, x.n * (0.2 * x.middle) ^ 2, x.edges[1], x.edges[31], x.edges, x.counts,
+       ARRAY(SELECT least(9, floor(10 * (sum(c) OVER (ORDER BY i) - c / 2.0) / x.n))::int FROM unnest(x.counts) WITH ORDINALITY AS u(c, i) ORDER BY i),
+       x.bins, x.bin_counts, '{}', '{}', 0, 0
+FROM nadi_store.reference r JOIN nadi_store.feature f USING (model_id)
+CROSS JOIN LATERAL (SELECT CASE WHEN f.role = 'prediction' THEN 20 ELSE right(f.feature_name, 2)::int END AS f, 'numeric' AS kind) k
+CROSS JOIN LATERAL (
+    SELECT e.edges, nadi_store.bin_value(s.centre) AS middle, sum(s.n) OVER () AS n, s.bins,
+           ARRAY(SELECT sum(u.n)::bigint FROM shape_edges o, unnest(o.edge_counts) WITH ORDINALITY AS u(n, i) WHERE o.f = k.f AND o.v < 8 GROUP BY i ORDER BY i) AS counts,
+           ARRAY(SELECT sum(u.n)::bigint FROM shape_total o, unnest(o.counts) WITH ORDINALITY AS u(n, i) WHERE o.f = k.f AND o.v < 8 GROUP BY i ORDER BY i) AS bin_counts
+    FROM shape_total s JOIN shape_edges e USING (f, v) WHERE s.f = k.f AND s.v < 8 ORDER BY s.v LIMIT 1) x
+WHERE f.role = 'feature' AND k.f <= 16 OR f.role = 'prediction' AND r.model_id = 10;
+INSERT INTO nadi_store.reference_feature
+SELECT r.reference_id, f.feature_id, 'categorical', 0, sum(u.n), 600, 0, 0, 0, 0, NULL, NULL, '{}', '{}', '{}', '{}', '{}',
+       array_agg(u.id ORDER BY u.id), array_agg(u.n ORDER BY u.id), 0, 0
+FROM nadi_store.reference r JOIN nadi_store.feature f USING (model_id)
+CROSS JOIN LATERAL (
+    SELECT c.category_id AS id, (ARRAY[33000, 19500, 8000, 4000, 2400, 800])[row_number() OVER (ORDER BY c.category_id)]::bigint AS n
+    FROM nadi_store.category c WHERE c.feature_id = f.feature_id) u
+GROUP BY r.reference_id, f.feature_id;
+INSERT INTO nadi_store.reference_score
+SELECT r.reference_id, 0, x.bins, x.counts, x.sums, x.counts, x.sums, x.counts, x.sums, NULL
+FROM nadi_store.reference r CROSS JOIN (
+    SELECT array_agg(e.bin ORDER BY e.bin) AS bins, array_agg((200 + 40 * (e.bin % 10))::bigint ORDER BY e.bin) AS counts,
+           array_agg((200 + 40 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums
+    FROM nadi_store.score_edge e WHERE e.bin % 3 = 0) x
+WHERE r.model_id <> 10;
+
 -- Features: 1 to 16 numbers, 17 to 20 categories, then the prediction. Slices of a tag have no log bins.
 CREATE TEMPORARY TABLE plan AS
 SELECT t.series_id, f.feature_id, f.role, t.slice_key, t.hour, t.number, r.predictions - r.failed_predictions AS n,
@@ -89,24 +132,27 @@ CREATE TEMPORARY TABLE categories AS
 SELECT feature_id, array_agg(category_id ORDER BY category_id) AS ids FROM nadi_store.category GROUP BY 1;
 
 INSERT INTO nadi_store.feature_hour
-SELECT p.series_id, p.feature_id, p.hour, 0, CASE WHEN p.is_number THEN s.n ELSE 0 END,
+SELECT p.series_id, p.feature_id, p.hour, coalesce(r.reference_id, 0), CASE WHEN p.is_number THEN s.n ELSE 0 END,
        CASE WHEN p.is_number THEN 0 ELSE (SELECT sum(c) FROM unnest(k.counts) c) END, round(p.n * 0.01), 0,
        CASE WHEN p.is_number THEN nadi_store.bin_value(s.centre) * (1 + 0.001 * (s.v - 4)) ELSE 0 END, 0,
        CASE WHEN p.is_number THEN s.n * (0.2 * nadi_store.bin_value(s.centre)) ^ 2 ELSE 0 END,
        CASE WHEN p.is_number THEN nadi_store.bin_lower(s.bins[1]) END, CASE WHEN p.is_number THEN nadi_store.bin_upper(s.bins[61]) END,
        CASE WHEN p.is_number AND p.slice_key = 'all' THEN s.bins ELSE '{}' END,
        CASE WHEN p.is_number AND p.slice_key = 'all' THEN s.counts ELSE '{}' END,
-       CASE WHEN p.is_number THEN '{}' ELSE c.ids END, CASE WHEN p.is_number THEN '{}' ELSE k.counts END, 0, NULL
-FROM plan p JOIN shape_total s ON s.f = p.f AND s.v = p.v
-LEFT JOIN categories c USING (feature_id)
+       CASE WHEN p.is_number THEN '{}' ELSE c.ids END, CASE WHEN p.is_number THEN '{}' ELSE k.counts END, 0,
+       CASE WHEN p.is_number AND r.reference_id IS NOT NULL THEN e.edge_counts END
+FROM plan p JOIN shape_total s ON s.f = p.f AND s.v = p.v JOIN shape_edges e ON e.f = s.f AND e.v = s.v
+JOIN nadi_store.feature n ON n.feature_id = p.feature_id LEFT JOIN nadi_store.reference r ON r.model_id = n.model_id
+LEFT JOIN categories c ON c.feature_id = p.feature_id
 LEFT JOIN LATERAL (
     SELECT (ARRAY[4000 + 40 * p.v, 2500 - 20 * p.v, 1000, 500, 300, CASE WHEN p.v = 8 THEN 3000 ELSE 100 END])[1:cardinality(c.ids)]::bigint[] AS counts) k ON true;
 
 -- Days: the variant of a day's middle hour, twenty-four times as many, which is plausible, not equal to the sum of hours.
 INSERT INTO nadi_store.feature_day
-SELECT h.series_id, h.feature_id, date_trunc('day', h.hour, 'UTC'), 0, h.numeric_count * 24, h.categorical_count * 24, h.null_count * 24, 0,
+SELECT h.series_id, h.feature_id, date_trunc('day', h.hour, 'UTC'), h.edge_set_id, h.numeric_count * 24, h.categorical_count * 24, h.null_count * 24, 0,
        h.mean_high, h.mean_low, h.m2 * 24, h.minimum, h.maximum, h.log_bins, (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(h.log_counts) c),
-       h.category_ids, (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(h.category_counts) c), 0, NULL
+       h.category_ids, (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(h.category_counts) c), 0,
+       (SELECT array_agg(c * 24) FROM unnest(h.edge_counts) c)
 FROM nadi_store.feature_hour h WHERE extract(hour FROM h.hour AT TIME ZONE 'UTC') = 0;
 
 -- Scores and outcomes; labels take about three days to come in.
@@ -115,7 +161,7 @@ SELECT t.series_id, 0, t.hour, x.bins, x.counts, x.sums, x.counts, x.sums
 FROM traffic t CROSS JOIN LATERAL (
     SELECT array_agg(e.bin ORDER BY e.bin) AS bins, array_agg((20 + 4 * (e.bin % 10))::bigint ORDER BY e.bin) AS counts,
            array_agg((20 + 4 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums
-    FROM nadi_store.score_edge e WHERE (e.bin + t.number) % 3 = 0) x
+    FROM nadi_store.score_edge e WHERE e.bin % 3 = 0) x
 WHERE t.model_id <> 10;
 INSERT INTO nadi_store.score_day
 SELECT series_id, 0, date_trunc('day', hour, 'UTC'), bins, counts, sums, positive_counts, positive_sums
@@ -192,3 +238,10 @@ INSERT INTO nadi_store.audit_finding
 SELECT 'silent:host-3', 'silent', 'host-3', 'host host-3 is silent', 'See whether the host is up', NULL, true, false, now() - interval '5 hours', now()
 UNION ALL SELECT 'gap:host-3-1-7', 'gap', 'host-3', 'segment 7 is neither stored nor in the spool', 'Look for it on the host', 120, true, true, now() - interval '9 days', now();
 ANALYZE;
+-- Drift as loaders store it: all days, and the hours of the last three.
+SELECT nadi_store.refresh_drift(m.model_id, ARRAY(
+    SELECT h FROM span, generate_series(span.first, span.last, interval '1 hour') h
+    WHERE h >= span.last - interval '3 days' OR h = date_trunc('day', h, 'UTC')))
+FROM nadi_store.model m ORDER BY m.model_id;
+ANALYZE nadi_store.drift_hour;
+ANALYZE nadi_store.drift_day;

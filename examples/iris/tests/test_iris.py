@@ -233,3 +233,27 @@ def test_the_foreign_log(tmp_path):
     assert Counter(line["ts"][:13] + ":00:00Z" for line in lines) == then["hours"]
     assert Counter(line["out"]["class"] for line in lines) == then["classes"]
     assert len({line["rid"] for line in lines}) == 501
+
+
+def test_the_reference(tmp_path):
+    import csv
+
+    def make(*arguments):
+        path = tmp_path / "reference.csv"
+        subprocess.run([sys.executable, IRIS / "reference.py", "--output", path, *arguments], check=True, timeout=60)
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    rows = make("--rows", "900")
+    assert rows == make("--rows", "900") != make("--rows", "900", "--seed", "2")
+    assert len(rows) == 900
+    classes = ("setosa", "versicolor", "virginica")
+    for row in rows:
+        shares = {name: float(row[f"p_{name}"]) for name in classes}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-9)
+        assert row["prediction"] == max(shares, key=shares.get) and float(row["score"]) == shares[row["prediction"]]
+        assert row["label"] in classes and all(0 < float(row[name]) < 10 for name in list(row)[:4])
+    right = sum(row["prediction"] == row["label"] for row in rows)
+    assert 0.93 < right / len(rows) < 0.99, "the model is as right as its README says"
+    mean = sum(float(row["petal_length"]) for row in rows) / len(rows)
+    assert mean == pytest.approx((1.462 + 4.260 + 5.552) / 3, abs=0.2), "nothing is measured wrongly"

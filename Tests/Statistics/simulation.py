@@ -1,0 +1,206 @@
+"""What chance does to drift against a reference, and what a real shift does: the tables of sql/README.md.
+
+    python Tests/Statistics/simulation.py noise [--weeks N]     false alarms a model and week, nothing having moved
+    python Tests/Statistics/simulation.py power [--windows N]   how often a real shift is found in 5,000 rows
+
+Every state is nadi.drift's own, stored by nadi_store.refresh_drift in a database of NADI_TEST_POSTGRES. Rows are independent.
+Counts per bin are drawn as multinomials of the bins' true shares, which is the same as drawing and counting rows.
+"""
+
+import argparse
+import time
+from datetime import timedelta
+
+import numpy as np
+from scipy import stats
+from warehouse import START, Frozen, Warehouse, Window
+
+ROWS = 50_000  # of a reference
+HOURS = [START + timedelta(hours=h) for h in range(168)]
+
+
+def mixture(zero, law):
+    """A share of zeros, else a positive law."""
+    return lambda x: zero * (np.asarray(x) >= 0) + (1 - zero) * law.cdf(x), lambda rng, n: np.where(
+        rng.random(n) < zero, 0, law.rvs(n, random_state=rng))
+
+
+def plain(law):
+    return law.cdf, lambda rng, n: law.rvs(n, random_state=rng).astype(float)
+
+
+def numbers():
+    """name: (distribution function, draw) of 30 numeric features: continuous, discrete, with ties at one value."""
+    laws = {}
+    for i, scale in enumerate((1, 1e-3, 40, 1e6)):
+        laws[f"normal {i}"] = plain(stats.norm(3 * scale, scale))
+        laws[f"lognormal {i}"] = plain(stats.lognorm(0.5 + 0.4 * i, scale=scale))
+        laws[f"exponential {i}"] = plain(stats.expon(scale=scale))
+        laws[f"heavy {i}"] = plain(stats.t(1.5 + i, loc=scale))
+    laws |= {f"uniform {i}": plain(stats.uniform(i, 1 + i)) for i in range(2)}
+    laws |= {f"counts {rate}": plain(stats.poisson(rate)) for rate in (0.05, 1, 5, 40, 1000)}
+    laws |= {f"flag {share}": plain(stats.bernoulli(share)) for share in (0.003, 0.05, 0.5)}
+    laws |= {f"mostly zero {share}": mixture(share, stats.expon(scale=5)) for share in (0.3, 0.7, 0.95)}
+    laws["seven"] = (lambda x: (np.asarray(x) >= 7).astype(float), lambda rng, n: np.full(n, 7.0))
+    return laws
+
+
+def words():
+    """name: true shares of 20 categorical features, two of them with thousands of values, most never seen in an hour."""
+    laws = {}
+    for k in (2, 3, 5, 10, 20, 50):
+        laws[f"even {k}"] = np.full(k, 1 / k)
+        laws[f"harmonic {k}"] = 1 / np.arange(1, k + 1)
+        laws[f"steep {k}"] = 0.6 ** np.arange(k)
+    laws["long tail"] = 1 / np.arange(1, 1001)
+    laws["longer tail"] = 1 / np.arange(1, 2001) ** 0.8
+    return {name: law / law.sum() for name, law in laws.items()}
+
+
+MISSING = (0, 0, 0.0004, 0.02, 0.3)  # in turn
+
+
+class Model:
+    """A model whose features all keep their laws, with a reference drawn from them."""
+
+    def __init__(self, warehouse, name, rng, laws, shares):
+        self.warehouse, self.name, self.rng = warehouse, name, rng
+        self.number, self.series = warehouse.model(name)
+        self.laws, self.shares = laws, shares
+        self.ids = warehouse.features(self.number, [*laws, *shares])
+        self.missing = {f: MISSING[i % len(MISSING)] for i, f in enumerate(self.ids)}
+        self.frozen, self.words, self.cells = {}, {}, {}
+        for f, (distribution, draw) in laws.items():
+            lost = rng.binomial(ROWS, self.missing[f])
+            self.frozen[f] = Frozen.numbers(draw(rng, ROWS - lost), missing=lost)
+            # The share below an edge is that of all doubles less than it: bins are closed below.
+            below = distribution(np.nextafter(self.frozen[f].edges, -np.inf))
+            self.cells[f] = np.clip(np.diff(np.concatenate([[0], below, [1]])), 0, None)
+        for f, share in shares.items():
+            lost = rng.binomial(ROWS, self.missing[f])
+            self.words[f] = np.array(sorted(warehouse.categories(self.ids[f], [f"v{i}" for i in range(len(share))]).values()))
+            drawn = rng.multinomial(ROWS - lost, share)
+            kept = drawn > 0
+            self.frozen[f] = Frozen.words(dict(zip(self.words[f][kept].tolist(), drawn[kept].tolist())), missing=lost)
+        self.reference = warehouse.reference(self.number, {self.ids[f]: z for f, z in self.frozen.items()}, ROWS)
+
+    def window(self, feature, n):
+        """A window of n rows of an unchanged feature."""
+        lost = self.rng.binomial(n, self.missing[feature])
+        z = self.frozen[feature]
+        if feature in self.laws:
+            cells = self.cells[feature]
+            return Window(numeric_count=n - lost, null_count=lost, edge_set_id=self.reference, minimum=z.minimum, maximum=z.maximum,
+                          mean_high=z.mean_high, edge_counts=self.rng.multinomial(n - lost, cells / cells.sum()))
+        drawn = self.rng.multinomial(n - lost, self.shares[feature])
+        kept = drawn > 0
+        return Window(categorical_count=n - lost, null_count=lost, edge_set_id=self.reference,
+                      category_ids=self.words[feature][kept], category_counts=drawn[kept])
+
+    def store(self, n, windows):
+        """Fills hours and lets the loader's function judge them: rows of nadi.drift_hour that are not stable."""
+        hours = sorted({at for _, at, _ in windows})
+        self.warehouse.copy(
+            "nadi_store.request_hour",
+            ["series_id", "hour", "requests", "predictions", "errors", "failed_predictions", "latency_count", "latency_sum",
+             "latency_bins", "latency_counts"],
+            [(self.series, at, n, n, 0, 0, 0, 0, [], []) for at in hours])
+        self.warehouse.counts((self.series, self.ids[f], at, w) for f, at, w in windows)
+        first, last = hours[0], hours[-1]
+        self.warehouse.query(
+            f"SELECT nadi_store.refresh_drift({self.number}, ARRAY(SELECT generate_series(timestamptz '{first}', '{last}', '1 hour')))")
+        return self.warehouse.query(
+            f"""SELECT feature_name, bucket_start, drift_state, drift_reason, psi, psi_noise FROM nadi.drift_hour
+                WHERE model_name = '{self.name}'""")
+
+
+def noise(warehouse, n, weeks, seed=1, hours=HOURS):
+    """[(feature, state, reason)] of all rows that are not stable in weeks of n rows an hour, and how many rows were judged."""
+    rng = np.random.default_rng([seed, n])
+    alarms, judged = [], 0
+    for week in range(weeks):
+        model = Model(warehouse, f"n{n} week {week}", rng, numbers(), words())
+        rows = model.store(n, [(f, at, model.window(f, n)) for at in hours for f in model.ids])
+        judged += len(rows)
+        alarms += [(r["feature_name"], r["drift_state"], r["drift_reason"]) for r in rows if r["drift_state"] not in ("stable", "too_few")]
+        for table in ("feature_hour", "drift_hour"):  # keep the database small
+            warehouse.query(f"TRUNCATE nadi_store.{table}")
+    return alarms, judged
+
+
+SIZE = 5_000
+
+
+def shifts():
+    """name: (draw of the reference, draw after the shift), as numbers or as shares of categories."""
+    found = {}
+    for name, law in {"normal": stats.norm(10, 2), "lognormal": stats.lognorm(0.5), "exponential": stats.expon(scale=3),
+                      "uniform": stats.uniform(0, 1), "counts (Poisson, 20)": stats.poisson(20)}.items():
+        mean, deviation = law.mean(), law.std()
+
+        def draw(rng, n, law=law):
+            return law.rvs(n, random_state=rng).astype(float)
+
+        found[f"mean + 0.25 std: {name}"] = (
+            draw, lambda rng, n, law=law, d=deviation: law.rvs(n, random_state=rng) + 0.25 * d)
+        found[f"variance x 1.3: {name}"] = (
+            draw, lambda rng, n, law=law, m=mean: m + np.sqrt(1.3) * (law.rvs(n, random_state=rng) - m))
+    for k in (2, 5, 10, 20):
+        before = np.concatenate([[0.2], np.full(k - 1, 0.8 / (k - 1))])
+        found[f"share 20 to 25 %: {k} categories"] = (before, np.concatenate([[0.25], np.full(k - 1, 0.75 / (k - 1))]))
+    rest = 1 / np.arange(1, 20)
+    rest /= rest.sum()
+    found["share 20 to 25 %: 20 uneven categories"] = (np.append(0.2, 0.8 * rest), np.append(0.25, 0.75 * rest))
+    return found
+
+
+def power(warehouse, windows, seed=1):
+    """{shift: share of the windows of 5,000 rows in which it was shifted or drifted}."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for turn, name in enumerate(shifts()):
+        before, after = shifts()[name]
+        numeric = callable(before)
+        model = Model(warehouse, f"shift {turn}", rng, {}, {} if numeric else {"f": before})
+        if numeric:
+            model.ids = warehouse.features(model.number, ["f"])
+            frozen = Frozen.numbers(before(rng, ROWS))
+            reference = warehouse.reference(model.number, {model.ids["f"]: frozen}, ROWS, name="other", effective=START)
+        rows = []
+        for i in range(windows):
+            at = START + timedelta(hours=i)
+            if numeric:
+                rows.append(("f", at, Window.numbers(after(rng, SIZE), reference, frozen.edges, logs=False)))
+            else:
+                rows.append(("f", at, Window.words(dict(zip(model.words["f"].tolist(), rng.multinomial(SIZE, after).tolist())))))
+        states = [r["drift_state"] for r in model.store(SIZE, rows)]
+        assert len(states) == windows
+        found[name] = sum(s in ("shifted", "drifted") for s in states) / windows
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["noise", "power"])
+    parser.add_argument("--weeks", type=int, default=20, help="simulated weeks of 168 hours (noise)")
+    parser.add_argument("--windows", type=int, default=400, help="windows of 5,000 rows for each shift (power)")
+    parser.add_argument("--rows", type=int, nargs="*", default=[200, 1_000, 10_000, 100_000], help="rows an hour (noise)")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with Warehouse() as warehouse:
+        if given.what == "power":
+            print("| shift | found |\n|---|---|")
+            for name, share in power(warehouse, given.windows, given.seed).items():
+                print(f"| {name} | {100 * share:.1f} % |", flush=True)
+            return
+        print("| rows an hour | weeks | states judged | `shifted` a week | `drifted` a week |\n|---|---|---|---|---|")
+        for n in given.rows:
+            began = time.monotonic()
+            alarms, judged = noise(warehouse, n, given.weeks, given.seed)
+            count = {s: sum(a[1] == s for a in alarms) for s in ("shifted", "drifted")}
+            print(f"| {n:,} | {given.weeks} | {judged:,} | {count['shifted'] / given.weeks:.2f} | {count['drifted'] / given.weeks:.2f} |"
+                  f" <!-- {time.monotonic() - began:.0f} s {sorted(alarms)} -->", flush=True)
+
+
+if __name__ == "__main__":
+    main()

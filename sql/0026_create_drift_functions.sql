@@ -1,0 +1,216 @@
+-- Purpose: is the input still what it was: against the reference, the range before, last week or any range. Locks: none (new functions).
+
+CREATE FUNCTION nadi_store.role_order(feature_role text) RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE feature_role WHEN 'score' THEN 1 WHEN 'prediction' THEN 2 ELSE 3 END;
+COMMENT ON FUNCTION nadi_store.role_order(text) IS 'Score, prediction, features.';
+
+CREATE FUNCTION nadi_store.check_baseline(baseline text) RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF baseline IS NULL OR baseline NOT IN ('reference', 'previous', 'last_week') THEN
+        RAISE EXCEPTION 'the baseline is %', coalesce(baseline, 'null') USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass reference, previous (the range of the same length before) or last_week (the same hours seven days earlier).';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION nadi_store.check_baseline(text) IS 'Refuses a baseline that is not one.';
+
+CREATE FUNCTION nadi.drift_between(
+    model text, first_from timestamptz, first_to timestamptz, second_from timestamptz, second_to timestamptz,
+    versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
+    slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL, roles text[] DEFAULT NULL, features text[] DEFAULT NULL
+) RETURNS TABLE (
+    feature_role text, feature_name text, value_kind text, baseline_count bigint, current_count bigint, bin_count int,
+    psi float8, psi_noise float8, psi_spread float8, ks float8, ks_p_value float8, jensen_shannon float8, wasserstein float8,
+    l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
+    unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
+BEGIN
+    RETURN QUERY
+    SELECT n.role, n.name, d.value_kind, d.baseline_count, d.current_count, d.bin_count, d.psi, d.psi_noise, d.psi_spread, d.ks,
+           d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square, d.baseline_missing_rate, d.current_missing_rate,
+           d.current_missing_rate - d.baseline_missing_rate, d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason, d.moved_bins
+    FROM nadi_store.drift_rows(model, ids, ARRAY[first_from, second_from], ARRAY[first_to, second_to], NULL, ARRAY[2], ARRAY[1], NULL,
+                               NULL, roles, features) d
+    LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id
+    CROSS JOIN LATERAL (SELECT coalesce(f.role, 'score') AS role, coalesce(f.feature_name, 'score') AS name) n
+    ORDER BY nadi_store.role_order(n.role), n.name;
+END
+$$;
+COMMENT ON FUNCTION nadi.drift_between(text, timestamptz, timestamptz, timestamptz, timestamptz, text[], text[], text[], text, text[], text[], text[]) IS 'Each feature, the prediction and the score: the second range against the first. Columns, measures, states and other arguments as in nadi.drift; no spread, no out_of_range_rate.';
+
+CREATE FUNCTION nadi.drift(
+    model text, from_time timestamptz, to_time timestamptz, baseline text DEFAULT 'reference',
+    versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
+    slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL, roles text[] DEFAULT NULL, features text[] DEFAULT NULL
+) RETURNS TABLE (
+    feature_role text, feature_name text, value_kind text, baseline_count bigint, current_count bigint, bin_count int,
+    psi float8, psi_noise float8, psi_spread float8, ks float8, ks_p_value float8, jensen_shannon float8, wasserstein float8,
+    l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
+    unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
+    shift interval := CASE baseline WHEN 'previous' THEN to_time - from_time WHEN 'last_week' THEN interval '7 days' END;
+BEGIN
+    PERFORM nadi_store.check_baseline(baseline);
+    PERFORM nadi_store.grains(from_time, to_time, NULL, false);
+    RETURN QUERY
+    SELECT n.role, n.name, d.value_kind, d.baseline_count, d.current_count, d.bin_count, d.psi, d.psi_noise, d.psi_spread, d.ks,
+           d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square, d.baseline_missing_rate, d.current_missing_rate,
+           d.current_missing_rate - d.baseline_missing_rate, d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason, d.moved_bins
+    FROM nadi_store.drift_rows(
+        model, ids, CASE WHEN shift IS NULL THEN ARRAY[from_time] ELSE ARRAY[from_time, from_time - shift] END,
+        CASE WHEN shift IS NULL THEN ARRAY[to_time] ELSE ARRAY[to_time, to_time - shift] END, NULL, ARRAY[1],
+        CASE WHEN shift IS NOT NULL THEN ARRAY[2] END,
+        CASE WHEN shift IS NULL THEN ARRAY[nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time)] END,
+        greatest(1, extract(epoch FROM to_time - from_time) / 3600)::float8, roles, features) d
+    LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id
+    CROSS JOIN LATERAL (SELECT coalesce(f.role, 'score') AS role, coalesce(f.feature_name, 'score') AS name) n
+    ORDER BY nadi_store.role_order(n.role), n.name;
+END
+$$;
+COMMENT ON FUNCTION nadi.drift(text, timestamptz, timestamptz, text, text[], text[], text[], text, text[], text[], text[]) IS 'Each feature, the prediction and the score of a range against a baseline: reference (the one in force at to_time), previous (the range of the same length before) or last_week (the same hours seven days earlier). Counts are usable values. psi: on the baseline''s deciles (categories: on them) with shares (n + 0.5) / (N + 0.5 B); psi_noise: what chance alone exceeds once in 100,000; psi_spread: the largest psi of the reference''s own windows of about that length, null where it has none. ks: largest gap of the distributions at bins'' ends, ks_p_value asymptotic; jensen_shannon: distance, base 2; wasserstein: in standard deviations of the baseline; l_infinity: largest change of a category''s share; chi_square: Pearson''s. A missing rate is the share of successful predictions without a usable value; unseen_rate: share of categories that the baseline does not list; out_of_range_rate: outside the reference''s least and greatest value. drift_state: too_few, no_reference, too_coarse, stable, shifted (above chance), drifted (also psi at least 0.2, or a rate at least 0.1 apart, and above the reference''s own spread). moved_bins: where most of it moved. Counts whole hours that overlap the range. Null filters take all; slice_key: one tag, or all; roles: feature, prediction, score.';
+
+-- The buckets that nadi_store.drift_hour or drift_day should have and lacks: not refreshed yet, or the reference changed since.
+CREATE FUNCTION nadi_store.drift_gaps(model int, ids int[], starts timestamptz[], width interval) RETURNS timestamptz[]
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT array_agg(w.at ORDER BY w.at)
+    FROM (SELECT s.at, nadi_store.reference_at(model, s.at + width) AS reference_id FROM unnest(starts) AS s(at)) w
+    WHERE w.reference_id IS NOT NULL
+      AND CASE WHEN width < interval '1 day'
+               THEN EXISTS (SELECT FROM nadi_store.request_hour r WHERE r.series_id = ANY (ids) AND r.hour = w.at)
+                    AND NOT EXISTS (SELECT FROM nadi_store.drift_hour d
+                                    WHERE d.model_id = model AND d.hour = w.at AND d.reference_id = w.reference_id)
+               ELSE EXISTS (SELECT FROM nadi_store.request_day r WHERE r.series_id = ANY (ids) AND r.day = w.at)
+                    AND NOT EXISTS (SELECT FROM nadi_store.drift_day d
+                                    WHERE d.model_id = model AND d.day = w.at AND d.reference_id = w.reference_id) END
+$$;
+COMMENT ON FUNCTION nadi_store.drift_gaps(int, int[], timestamptz[], interval) IS 'Hours or days with requests and a reference in force whose drift against it is not stored.';
+
+CREATE FUNCTION nadi.drift_over_time(
+    model text, from_time timestamptz, to_time timestamptz, bucket interval DEFAULT NULL, baseline text DEFAULT 'reference',
+    versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
+    slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL, roles text[] DEFAULT NULL, features text[] DEFAULT NULL
+) RETURNS TABLE (
+    bucket_start timestamptz, bucket_end timestamptz,
+    feature_role text, feature_name text, value_kind text, baseline_count bigint, current_count bigint, bin_count int,
+    psi float8, psi_noise float8, psi_spread float8, ks float8, ks_p_value float8, jensen_shannon float8, wasserstein float8,
+    l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
+    unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+    ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
+    number int := (SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model);
+    requested interval := greatest(interval '1 hour', bucket);
+    width interval;
+    lag interval;
+    begins timestamptz[];
+    stored boolean;
+BEGIN
+    PERFORM nadi_store.check_baseline(baseline);
+    PERFORM nadi_store.grains(from_time, to_time, NULL, false);
+    width := CASE
+        WHEN baseline = 'reference' AND bucket IS NULL THEN CASE
+            WHEN to_time - from_time < interval '60 hours' THEN interval '1 hour'
+            ELSE nadi.bucket_width(from_time, to_time, interval '1 day', 60) END
+        WHEN baseline = 'reference' THEN nadi.bucket_width(from_time, to_time, requested, 1000)
+        -- A week is a whole number of buckets.
+        WHEN baseline = 'last_week' THEN coalesce(
+            (SELECT min(w) FROM unnest(ARRAY['1 hour', '3 hours', '6 hours', '1 day']::interval[]) AS w
+             WHERE w >= requested AND (to_time - from_time) <= 60 * w), interval '7 days')
+        ELSE nadi.bucket_width(from_time, to_time, requested, 24) END;
+    lag := CASE baseline WHEN 'previous' THEN width WHEN 'last_week' THEN interval '7 days' ELSE interval '0' END;
+    SELECT array_agg(s ORDER BY s) INTO begins
+    FROM generate_series(nadi_store.bucket_of(from_time, width, NULL) - lag, least(to_time, now() + width), width) s WHERE s < to_time;
+    stored := baseline = 'reference' AND width IN (interval '1 hour', interval '1 day')
+        AND ids = nadi_store.matching_series(model, NULL, NULL, NULL, 'all', NULL);
+    IF stored THEN
+        RETURN QUERY
+        SELECT d.at, d.at + width, n.role, n.name, d.value_kind, d.baseline_count, d.current_count, d.bin_count, d.psi, d.psi_noise,
+               d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square, d.baseline_missing_rate,
+               d.current_missing_rate, d.current_missing_rate - d.baseline_missing_rate, d.unseen_rate, d.out_of_range_rate,
+               d.drift_state, d.reason, d.moved_bins
+        FROM (SELECT u.at, nadi_store.reference_at(number, u.at + width) AS in_force FROM unnest(begins) AS u(at) OFFSET 0) w
+        JOIN (SELECT h.hour AS at, h.* FROM nadi_store.drift_hour h
+              WHERE width < interval '1 day' AND h.model_id = number AND h.hour >= begins[1] AND h.hour < to_time
+              UNION ALL SELECT h.day, h.* FROM nadi_store.drift_day h
+              WHERE width = interval '1 day' AND h.model_id = number AND h.day >= begins[1] AND h.day < to_time) d
+            ON d.at = w.at AND d.reference_id = w.in_force
+        LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id
+        CROSS JOIN LATERAL (SELECT coalesce(f.role, 'score') AS role, coalesce(f.feature_name, 'score') AS name) n
+        WHERE (roles IS NULL OR n.role = ANY (roles)) AND (features IS NULL OR n.name = ANY (features))
+        ORDER BY d.at, nadi_store.role_order(n.role), n.name;
+        begins := nadi_store.drift_gaps(number, ids, begins, width);
+        IF begins IS NULL THEN
+            RETURN;
+        END IF;
+    END IF;
+    RETURN QUERY
+    SELECT w.starts[d.pair], w.starts[d.pair] + width, n.role, n.name, d.value_kind, d.baseline_count, d.current_count,
+           d.bin_count, d.psi, d.psi_noise, d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square,
+           d.baseline_missing_rate, d.current_missing_rate, d.current_missing_rate - d.baseline_missing_rate,
+           d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason, d.moved_bins
+    FROM (SELECT array_agg(s.at ORDER BY s.at) FILTER (WHERE s.at >= begins[1] + lag) AS starts,
+                 array_agg(s.place ORDER BY s.at) FILTER (WHERE s.at >= begins[1] + lag) AS currents,
+                 array_agg(s.at + width ORDER BY s.at) AS tos,
+                 array_agg(nadi_store.reference_at(number, s.at + width) ORDER BY s.at) FILTER (WHERE baseline = 'reference') AS refs,
+                 (extract(epoch FROM lag) / extract(epoch FROM width))::int AS distance
+          FROM (SELECT u.at, u.place::int FROM unnest(begins) WITH ORDINALITY AS u(at, place)) s) w
+    CROSS JOIN LATERAL nadi_store.drift_rows(
+        model, ids, begins, w.tos, width, w.currents,
+        CASE WHEN baseline <> 'reference' THEN (SELECT array_agg(c - w.distance ORDER BY c) FROM unnest(w.currents) c) END,
+        w.refs, (extract(epoch FROM width) / 3600)::float8, roles, features) d
+    LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id
+    CROSS JOIN LATERAL (SELECT coalesce(f.role, 'score') AS role, coalesce(f.feature_name, 'score') AS name) n
+    WHERE d.has_predictions OR baseline <> 'reference'
+    ORDER BY 1, nadi_store.role_order(n.role), n.name;
+END
+$$;
+COMMENT ON FUNCTION nadi.drift_over_time(text, timestamptz, timestamptz, interval, text, text[], text[], text[], text, text[], text[], text[]) IS 'Drift bucket by bucket; columns, states and other arguments as in nadi.drift. baseline: reference (the one in force at a bucket''s end), previous (each bucket against the one before it), last_week (against the same hours seven days earlier). bucket: least width, at least an hour; null: hours below 60 hours, days below 60 days, else weeks or more. Against the reference, hours and days of the whole model are read as the loader stored them; what it has not stored yet, filtered ones and other widths are computed. For previous the width grows to fewer than 24 buckets.';
+
+CREATE FUNCTION nadi.drift_bins(
+    model text, feature text, from_time timestamptz, to_time timestamptz, baseline text DEFAULT 'reference',
+    feature_role text DEFAULT 'feature', versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
+    slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
+) RETURNS TABLE (
+    bin_number int, bin_name text, lower_value float8, upper_value float8, category text, baseline_count bigint, current_count bigint,
+    baseline_share float8, current_share float8, share_change float8, standardised_change float8
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
+    shift interval := CASE baseline WHEN 'previous' THEN to_time - from_time WHEN 'last_week' THEN interval '7 days' END;
+BEGIN
+    PERFORM nadi_store.check_baseline(baseline);
+    PERFORM nadi_store.grains(from_time, to_time, NULL, false);
+    RETURN QUERY
+    SELECT c.place::int,
+           CASE WHEN p.value_kind = 'categorical' THEN k.name
+                WHEN t.is_first THEN 'below ' || nadi_store.short_number(c.upper)
+                WHEN t.is_last THEN 'above ' || nadi_store.short_number(c.lower)
+                WHEN nadi_store.short_number(c.lower) = nadi_store.short_number(c.upper) THEN nadi_store.short_number(c.lower)
+                ELSE nadi_store.short_number(c.lower) || ' to ' || nadi_store.short_number(c.upper) END,
+           CASE WHEN NOT t.is_first THEN c.lower END, CASE WHEN NOT t.is_last THEN c.upper END,
+           CASE WHEN p.value_kind = 'categorical' THEN k.name END, c.a::bigint, c.b::bigint, c.a / nullif(p.n_a, 0), c.b / nullif(p.n_b, 0),
+           c.b / nullif(p.n_b, 0) - c.a / nullif(p.n_a, 0), nadi_store.share_root(c.a, p.n_a, c.b, p.n_b)
+    FROM nadi_store.drift_pairs(
+        model, ids, CASE WHEN shift IS NULL THEN ARRAY[from_time] ELSE ARRAY[from_time, from_time - shift] END,
+        CASE WHEN shift IS NULL THEN ARRAY[to_time] ELSE ARRAY[to_time, to_time - shift] END, NULL, ARRAY[1],
+        CASE WHEN shift IS NOT NULL THEN ARRAY[2] END,
+        CASE WHEN shift IS NULL THEN ARRAY[nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time)] END,
+        ARRAY[feature_role], ARRAY[feature]) p
+    CROSS JOIN LATERAL unnest(p.a, p.b, p.codes, p.lowers, p.uppers) WITH ORDINALITY AS c(a, b, code, lower, upper, place)
+    CROSS JOIN LATERAL (SELECT coalesce(p.open_ended AND c.place = 1, false) AS is_first,
+                               coalesce(p.open_ended AND c.place = cardinality(p.a), false) AS is_last) t
+    CROSS JOIN LATERAL (SELECT coalesce((SELECT k.value FROM nadi_store.category k WHERE k.category_id = c.code AND c.code <> 0),
+                                        '(other or new)') AS name) k
+    ORDER BY c.place;
+END
+$$;
+COMMENT ON FUNCTION nadi.drift_bins(text, text, timestamptz, timestamptz, text, text, text[], text[], text[], text, text[]) IS 'A feature''s baseline against its current distribution, one row a bin: numbers on the reference''s edges (null: open end; the first and last bin are out of range), else in fixed bins; categories, with all that the baseline does not list as one; scores in score bins (feature and feature_role score). Shares are of usable values; standardised_change: the change of the share in standard errors. baseline and other arguments as in nadi.drift.';
