@@ -53,7 +53,7 @@ CROSS JOIN LATERAL nadi.feature_statistics('iris', starts, ends, ARRAY['petal_le
 ORDER BY starts;
 
 \echo '-- Drift of all features between the two'
-SELECT feature_name AS feature, first_count AS "n before", second_count AS "n after", round(psi::numeric, 3) AS psi,
+SELECT feature_name AS feature, baseline_count AS "n before", current_count AS "n after", round(psi::numeric, 3) AS psi,
        round(psi_noise::numeric, 3) AS noise, round(ks::numeric, 3) AS ks, drift_state AS state, reason
 FROM nadi.drift_between('iris', :'first', :'before_until', :'after_from', :'last')
 ORDER BY psi DESC NULLS LAST;
