@@ -18,7 +18,9 @@ CREATE FUNCTION nadi_store.drift_pairs(
     pair int, feature_id int, value_kind text, reference_id int, a float8[], b float8[], codes int[], bin_groups int[],
     lowers float8[], uppers float8[], open_ended boolean, n_a float8, n_b float8, deviation_a float8, deviation_b float8,
     rows_a float8, rows_b float8, usable_a float8, usable_b float8, singletons float8, unseen_a float8, unseen_b float8, outside_b float8
-) LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET plan_cache_mode = force_custom_plan AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+-- The planner cannot know how many rows a step has, and loops over thousands of thousands where it guesses one.
+SET plan_cache_mode = force_custom_plan SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     feature_ids int[] := nadi_store.matching_features(model, roles, features);

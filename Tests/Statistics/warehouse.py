@@ -44,8 +44,7 @@ class Warehouse:
         self.uri = uri.rsplit("/", 1)[0] + "/" + self.name
         self._psql(self.admin, f'CREATE DATABASE "{self.name}"')
         try:
-            for path in sorted((ROOT / "sql").glob("*.sql")):
-                self._psql(self.uri, path.read_text(), "-1")
+            self._psql(self.uri, "".join(path.read_text() + "\n" for path in sorted((ROOT / "sql").glob("*.sql"))), "-1")
         except BaseException:
             self.close()
             raise
