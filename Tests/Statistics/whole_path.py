@@ -60,9 +60,10 @@ class Path:
 
     def nadi(self, *arguments, status=0):
         """Runs a subcommand, which must end with `status`; its standard output."""
+        if "--config" not in arguments:
+            arguments = [*arguments, "--config", self.configuration]
         done = subprocess.run(
-            [program(), *map(str, arguments), "--config", self.configuration, "--sql-directory", ROOT / "sql"],
-            capture_output=True, text=True, timeout=900)
+            [program(), *map(str, arguments), "--sql-directory", ROOT / "sql"], capture_output=True, text=True, timeout=900)
         assert done.returncode == status, f"nadi {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
