@@ -31,7 +31,7 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
             (numbers in the file that the service sends as texts). A feature must be sent as the reference has it: other \
             values count as wrong type.
 
-            At most --max-rows rows are used, of more a uniform sample, the same each time. Times give the reference its own \
+            At most --max-rows rows are used (memory: 8 bytes a value), of more a uniform sample, the same each time. Times give the reference its own \
             spread from hour to hour, day to day and week to week, which real data need; labels give calibration and \
             performance. Everything is written in one transaction: a create that is killed leaves nothing.
             """)

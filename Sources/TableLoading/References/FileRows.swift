@@ -55,7 +55,7 @@ package struct FileRows {
         var sink: (any RowSink)?
         func take(_ piece: UnsafeRawBufferPointer) throws {
             guard !piece.isEmpty else { return }
-            if sink == nil { sink = makeSink(piece) }
+            if sink == nil { sink = makeSink(piece, &builder) }
             try sink?.take(piece, &self, &builder)
         }
         var buffer = [UInt8](repeating: 0, count: 256 << 10)
@@ -88,10 +88,12 @@ package struct FileRows {
         try check(path, &builder)
     }
 
-    private func makeSink(_ piece: UnsafeRawBufferPointer) -> any RowSink {
+    private func makeSink(_ piece: UnsafeRawBufferPointer, _ builder: inout ReferenceBuilder) -> any RowSink {
         let isJSON = piece.first { ![0xEF, 0xBB, 0xBF, 0x20, 0x09, 0x0D, 0x0A].contains($0) } == UInt8(ascii: "{")
         let chosen = format ?? (isJSON ? .jsonl : .csv)
-        return chosen == .csv ? CSVSink(delimiter: options.delimiter) : JSONSink()
+        if chosen == .jsonl { return JSONSink() }
+        builder.takeNumbersAsTexts()
+        return CSVSink(delimiter: options.delimiter)
     }
 
     private mutating func check(_ path: String, _ builder: inout ReferenceBuilder) throws {

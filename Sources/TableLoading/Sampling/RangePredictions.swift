@@ -23,6 +23,12 @@ package struct RangePredictions: Sendable {
         package var seq: Int
         /// From 1.
         package var line: Int
+
+        package init(writer: String, seq: Int, line: Int) {
+            self.writer = writer
+            self.seq = seq
+            self.line = line
+        }
     }
 
     let store: any ObjectStore
