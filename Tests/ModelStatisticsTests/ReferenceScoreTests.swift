@@ -143,7 +143,8 @@ struct ReferenceScoreTests {
             var rows: [(number: Double?, text: String)] = []
             for row in 0..<count {
                 let value: Double? = row % (hour + 5) == 0 ? nil : Double.random(in: 0...1, using: &random)
-                rows.append((hour == 3 && row == 1 ? 7 : value, hour == 2 && row < 10 ? "rare\(row % 2)" : "t\(row % 3)"))
+                rows.append(
+                    (hour == 3 && row == 1 ? 7 : value, hour == 2 && row < 10 ? "rare\(row % 2)" : "t\(row % 3)"))
             }
             hours.append(rows)
             for row in rows {

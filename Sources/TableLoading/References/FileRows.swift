@@ -103,7 +103,8 @@ package struct FileRows {
                 .reference,
                 otherModels > 0
                     ? "\(path) holds no prediction of the model \(model), but \(otherModels) of others"
-                    : "\(path) holds no rows" + (faults > 0 ? ": \(faults) lines cannot be read, first \(firstFault)" : ""),
+                    : "\(path) holds no rows"
+                        + (faults > 0 ? ": \(faults) lines cannot be read, first \(firstFault)" : ""),
                 remedy: "A CSV file has a header and at least one row; JSON lines have an object in each line")
         }
         let absent = options.absent(Array(seenColumns))
@@ -115,7 +116,8 @@ package struct FileRows {
         if faults > 0 { notes.append("\(faults) lines cannot be read and are left out, first \(firstFault)") }
         if otherModels > 0 { notes.append("\(otherModels) predictions of other models are left out") }
         for (column, fault) in valueFaults.sorted(by: { $0.key < $1.key }) {
-            notes.append("\(column): \(fault.count) values are not what was expected and count as none, first \(fault.first)")
+            notes.append(
+                "\(column): \(fault.count) values are not what was expected and count as none, first \(fault.first)")
         }
     }
 
@@ -142,7 +144,8 @@ package struct FileRows {
     /// Takes a native event.
     mutating func take(_ event: EventView, _ names: () -> [String], _ builder: inout ReferenceBuilder) {
         if event.type == .outcome {
-            guard event.isModel(model), event.name == "label", let id = event.predictionID, let label = event.label else {
+            guard event.isModel(model), event.name == "label", let id = event.predictionID, let label = event.label
+            else {
                 return
             }
             labels.add(label: ReferenceValue(label), id: id)

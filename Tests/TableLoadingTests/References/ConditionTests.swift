@@ -82,7 +82,9 @@ struct ConditionTests {
             var sample = LineSample(size: 50, seed: seed)
             for line in order {
                 [UInt8]("\(line)".utf8).withUnsafeBufferPointer { raw in
-                    sample.add(.init(writer: "w\(line % 3)", seq: line / 100, line: line), time_ms: Int64(line), raw) { [] }
+                    sample.add(.init(writer: "w\(line % 3)", seq: line / 100, line: line), time_ms: Int64(line), raw) {
+                        []
+                    }
                 }
             }
             #expect(sample.matched == order.count)

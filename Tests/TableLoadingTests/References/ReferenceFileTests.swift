@@ -46,7 +46,9 @@ struct ReferenceFileTests {
         #expect((0..<3).map { row.integer($0) } == [4000, 4000, 4000])
         #expect(row.text(3) == "binary" && row.text(4) == reference.calibration.rawValue)
         #expect(row.text(5) == "file train.csv" && row.time(6) == reference.firstTime_ms)
-        #expect(try connection.query("SELECT FROM nadi_store.edge_set WHERE edge_set_id = $1", [.integer(row.integer(7))]).count == 1)
+        #expect(
+            try connection.query("SELECT FROM nadi_store.edge_set WHERE edge_set_id = $1", [.integer(row.integer(7))])
+                .count == 1)
         #expect(reference.features.count == 8 && reference.features[0].isPrediction)
         for feature in reference.features {
             let stored = try connection.query(
@@ -62,22 +64,34 @@ struct ReferenceFileTests {
             let edges = stored.text(1).dropFirst().dropLast().split(separator: ",").compactMap { Double($0) }
             #expect(edges == feature.bins.edges && stored.integers(2) == feature.bins.counts)
             #expect(stored.integers(3).map(Int.init) == feature.bins.deciles)
-            #expect(stored.integers(4).map(Int32.init) == feature.logBins.codes && stored.integers(5) == feature.logBins.counts)
-            #expect(stored.integers(6) == feature.categories.map(\.count) && stored.texts(14) == feature.categories.map(\.value))
-            #expect([7, 8, 11, 12, 13].map { stored.integer($0) } == [
-                feature.missingCount, feature.wrongTypeCount, feature.numericCount, feature.categoricalCount,
-                feature.singletonCount,
-            ])
+            #expect(
+                stored.integers(4).map(Int32.init) == feature.logBins.codes
+                    && stored.integers(5) == feature.logBins.counts)
+            #expect(
+                stored.integers(6) == feature.categories.map(\.count)
+                    && stored.texts(14) == feature.categories.map(\.value))
+            #expect(
+                [7, 8, 11, 12, 13].map { stored.integer($0) } == [
+                    feature.missingCount, feature.wrongTypeCount, feature.numericCount, feature.categoricalCount,
+                    feature.singletonCount,
+                ])
             #expect(stored.real(9) == feature.moments.meanHigh && stored.real(10) == feature.moments.m2)
         }
-        #expect(reference.features.first { $0.name == "repaid_loan_on_prev_car" }?.categories.map(\.value) == ["false", "true"])
-        let score = try connection.query("SELECT bins, counts, label_counts, cardinality(calibrated), category_id FROM nadi_store.reference_score")
+        #expect(
+            reference.features.first { $0.name == "repaid_loan_on_prev_car" }?.categories.map(\.value) == [
+                "false", "true",
+            ])
+        let score = try connection.query(
+            "SELECT bins, counts, label_counts, cardinality(calibrated), category_id FROM nadi_store.reference_score")
         #expect(score.count == 1 && score[0].integers(0).map(Int.init) == reference.scores[0].bins)
-        #expect(score[0].integers(1) == reference.scores[0].counts && score[0].integers(2) == reference.scores[0].labelCounts)
+        #expect(
+            score[0].integers(1) == reference.scores[0].counts
+                && score[0].integers(2) == reference.scores[0].labelCounts)
         #expect(score[0].integer(3) == 200 && score[0].integer(4) == 0)
         let spreads = try connection.query("SELECT feature_id FROM nadi_store.reference_spread")
         #expect(spreads.count == reference.spreads.count)
-        let performance = try connection.query("SELECT measure, value FROM nadi_store.reference_performance WHERE window_hours = 0")
+        let performance = try connection.query(
+            "SELECT measure, value FROM nadi_store.reference_performance WHERE window_hours = 0")
         #expect(performance.count == 5)
         for one in performance.rows {
             #expect(reference.performance.contains { $0.measure == one.text(0) && $0.value == one.real(1) })
@@ -118,7 +132,11 @@ struct ReferenceFileTests {
             #expect(answer.status == 0, "\(answer.text)")
         }
         let shell = try ChildProcess(
-            "sh", ["-c", "'\(Program.path ?? "")' reference create --config '\(config)' --model loan --name piped --rows - \(TrainingFile.options.joined(separator: " ")) < '\(path)'"])
+            "sh",
+            [
+                "-c",
+                "'\(Program.path ?? "")' reference create --config '\(config)' --model loan --name piped --rows - \(TrainingFile.options.joined(separator: " ")) < '\(path)'",
+            ])
         #expect(shell.wait() == 0)
         let different = try pipeline.database.connect().query(
             """
@@ -165,7 +183,10 @@ struct ReferenceFileTests {
             (path, ["--kind", "car_value=number"], 64, "write feature=numeric"),
             (path, ["--from", "2026-01-01", "--to", "2026-01-02"], 64, "Say --from-file, or --from and --to"),
             (path, ["--effective-from", "2026-01-01T00:00:00Z"], 64, "goes with --activate"),
-            (path, ["--activate", "--effective-from", "2026-01-01T00:30:00Z"], 1, "is not the begin of one. Say 2026-01-01 00:00"),
+            (
+                path, ["--activate", "--effective-from", "2026-01-01T00:30:00Z"], 1,
+                "is not the begin of one. Say 2026-01-01 00:00"
+            ),
             (path, ["--delimiter", "::"], 64, "one character"), (path, ["--task", "guess"], 64, "--task is binary"),
             (path, ["--max-rows", "0"], 64, "--max-rows is from 1"),
             (pipeline.folder["nowhere.csv"], [], 1, "cannot be opened: No such file"),
@@ -174,8 +195,14 @@ struct ReferenceFileTests {
             (try file("a,b\n1,2\n3\n"), [], 1, "line 3 has 1 fields, the header 2"),
             (try file("a,b,a\n1,2,3\n"), [], 1, "two columns are called a"),
             (try file("a,b\n1,\"2\n"), [], 1, "line 2: a quoted field has no end"),
-            (try file("{\"a\":1\n[]\n"), [], 1, "2 lines cannot be read, first line 1: the line is not exactly one JSON value"),
-            (try file(TestEvents.prediction(Pipeline.base_ms, id: "p") + "\n"), [], 1, "no prediction of the model loan, but 1 of others"),
+            (
+                try file("{\"a\":1\n[]\n"), [], 1,
+                "2 lines cannot be read, first line 1: the line is not exactly one JSON value"
+            ),
+            (
+                try file(TestEvents.prediction(Pipeline.base_ms, id: "p") + "\n"), [], 1,
+                "no prediction of the model loan, but 1 of others"
+            ),
         ]
         for (path, more, status, words) in cases {
             let answer = try create(pipeline, config, path, more)
@@ -208,7 +235,10 @@ struct ReferenceFileTests {
         try holder.execute("BEGIN; LOCK TABLE nadi_store.reference_activation IN ACCESS EXCLUSIVE MODE")
         let process = try ChildProcess(
             Program.path ?? "",
-            ["reference", "create", "--config", config, "--model", "loan", "--name", "train", "--from-file", path, "--activate"]
+            [
+                "reference", "create", "--config", config, "--model", "loan", "--name", "train", "--from-file", path,
+                "--activate",
+            ]
                 + TrainingFile.options)
         let watcher = try pipeline.database.connect()
         let waiting = """
@@ -254,7 +284,9 @@ struct ReferenceFileTests {
             FROM nadi_store.reference_feature AS d JOIN nadi_store.feature AS f USING (feature_id) WHERE feature_name = 'colour'
             """)[0]
         // The most frequent new one, and of the three the builder lists those that are known.
-        #expect(row.text(0) == "c0" && row.integer(2) == 300 && row.integer(1) == 300 - 171, "\(row.text(0)) \(row.integer(1))")
+        #expect(
+            row.text(0) == "c0" && row.integer(2) == 300 && row.integer(1) == 300 - 171,
+            "\(row.text(0)) \(row.integer(1))")
         let other = try Answer.of(
             ["reference", "create", "--config", config, "--model", "second", "--name", "x", "--from-file", path],
             in: pipeline.folder)

@@ -30,7 +30,9 @@ struct ReferenceRangeTests {
     /// What the loader counted in the hours is what the reference counts in the same lines.
     @Test func aRangeCountsAsTheLoaderDid() async throws {
         let (pipeline, config, _) = try await loaded()
-        for (name, more, version) in [("all", [], nil), ("two", ["--where", "version = \"2\""], "2")] as [(String, [String], String?)] {
+        for (name, more, version) in [("all", [], nil), ("two", ["--where", "version = \"2\""], "2")]
+            as [(String, [String], String?)]
+        {
             let answer = try reference(
                 pipeline, config,
                 ["create", "--model", "iris", "--name", name, "--from", Self.from, "--to", Self.to] + more)
@@ -63,7 +65,11 @@ struct ReferenceRangeTests {
                 FROM nadi_store.reference AS r JOIN nadi_store.reference_feature AS d USING (reference_id)
                 FULL JOIN counted AS c USING (feature_id)
                 WHERE r.reference_name = $1 OR r.reference_name IS NULL
-                """, [.text(name), .optional(version), .time(Pipeline.base_ms), .time(Pipeline.base_ms + 5 * LoadClock.hour_ms)])[0]
+                """,
+                [
+                    .text(name), .optional(version), .time(Pipeline.base_ms),
+                    .time(Pipeline.base_ms + 5 * LoadClock.hour_ms),
+                ])[0]
             #expect(different.integer(1) == 5, "petal_length, colour, weekend, none and the prediction")
             // The feature that is always null has no numbers and no categories, in neither.
             #expect(different.integer(0) == 0, "\(name)")
@@ -83,7 +89,10 @@ struct ReferenceRangeTests {
                        (SELECT label_count FROM nadi_store.reference WHERE reference_name = $1),
                        (SELECT row_count FROM nadi_store.reference WHERE reference_name = $1)
                 """,
-                [.text(name), .time(Pipeline.base_ms), .time(Pipeline.base_ms + 5 * LoadClock.hour_ms), .optional(version)])[0]
+                [
+                    .text(name), .time(Pipeline.base_ms), .time(Pipeline.base_ms + 5 * LoadClock.hour_ms),
+                    .optional(version),
+                ])[0]
             #expect(scores.integer(0) == scores.integer(1) && scores.integer(0) == scores.integer(4))
             // Labels of failed predictions are joined too, and are of no use here.
             #expect(scores.integer(3) > 0 && scores.integer(3) <= scores.integer(2))
@@ -94,19 +103,28 @@ struct ReferenceRangeTests {
         #expect(empty.status == 1 && empty.text.contains("no prediction of iris is loaded from 2020-01-01 00:00"))
         let nobody = try reference(
             pipeline, config,
-            ["create", "--model", "iris", "--name", "none", "--from", Self.from, "--to", Self.to, "--where", "petal_length < 0"])
+            [
+                "create", "--model", "iris", "--name", "none", "--from", Self.from, "--to", Self.to, "--where",
+                "petal_length < 0",
+            ])
         #expect(nobody.status == 1 && nobody.text.contains("is without error and as asked"))
         let wrong = try reference(
             pipeline, config,
-            ["create", "--model", "iris", "--name", "none", "--from", Self.from, "--to", Self.to, "--where", "petal_length <"])
-        #expect(wrong.status == 64 && wrong.text.contains("    petal_length <\n                  ^"), "\(wrong.text)")
+            [
+                "create", "--model", "iris", "--name", "none", "--from", Self.from, "--to", Self.to, "--where",
+                "petal_length <",
+            ])
+        #expect(
+            wrong.status == 64 && wrong.text.contains("    petal_length <\n" + String(repeating: " ", count: 18) + "^"),
+            "\(wrong.text)")
     }
 
     @Test func nativeLinesInAFileAreTheSameAsFromTheBucket() async throws {
         let (pipeline, config, lines) = try await loaded()
         let path = pipeline.folder["events.jsonl"]
         try DurableFile.replace(path: path, bytes: Array((lines.joined(separator: "\n") + "\n").utf8))
-        let file = try reference(pipeline, config, ["create", "--model", "iris", "--name", "file", "--from-file", path])
+        let file = try reference(
+            pipeline, config, ["create", "--model", "iris", "--name", "file", "--from-file", path])
         #expect(file.status == 0 && file.text.contains("lines cannot be read and are left out"), "\(file.text)")
         let from = Timestamp.format(Pipeline.base_ms - LoadClock.day_ms)
         let to = Timestamp.format(Pipeline.base_ms + LoadClock.day_ms)
@@ -142,22 +160,27 @@ struct ReferenceRangeTests {
         let active = try reference(
             pipeline, config, ["activate", "--model", "iris", "first", "--effective-from", Self.from])
         #expect(active.status == 0 && active.text.contains("in force for events of iris from"), "\(active.text)")
-        #expect(active.text.contains("\(hours.integer(0)) hours that are loaded already") && active.text.contains(rebuild))
+        #expect(
+            active.text.contains("\(hours.integer(0)) hours that are loaded already") && active.text.contains(rebuild))
 
         let next = try reference(pipeline, config, ["activate", "--model", "iris", "second"])
         #expect(next.status == 0 && !next.text.contains("hours that are loaded"), "\(next.text)")
         let list = try reference(pipeline, config, ["list", "--model", "iris"])
-        #expect(list.status == 0 && list.text.contains("until \(LoadClock.hourText(ReferenceActivation.nextHour(LoadClock.now_ms())))")
-            || list.text.contains("until"), "\(list.text)")
+        #expect(list.status == 0 && list.text.contains("UTC until "), "\(list.text)")
         let json = try reference(pipeline, config, ["list", "--json"])
         #expect(json.text.split(separator: "\n").count == 2 && json.text.contains("\"in_force\":[{\"effective_from\":"))
         let shown = try reference(pipeline, config, ["show", "first"])
-        #expect(shown.status == 0 && shown.text.contains("petal_length") && shown.text.contains("LABELS SAY"), "\(shown.text)")
+        #expect(
+            shown.status == 0 && shown.text.contains("petal_length") && shown.text.contains("LABELS SAY"),
+            "\(shown.text)")
         let whole = try reference(pipeline, config, ["show", "--json", "first"])
-        #expect(whole.text.hasPrefix("{") && whole.text.contains("\"edge_counts\"") && whole.text.contains("\"setosa\""))
+        #expect(
+            whole.text.hasPrefix("{") && whole.text.contains("\"edge_counts\"") && whole.text.contains("\"setosa\""))
 
         let inForce = try reference(pipeline, config, ["delete", "--model", "iris", "first"])
-        #expect(inForce.status == 1 && inForce.text.contains("the reference first of iris is in force from"), "\(inForce.text)")
+        #expect(
+            inForce.status == 1 && inForce.text.contains("the reference first of iris is in force from"),
+            "\(inForce.text)")
         #expect(inForce.text.contains("--effective-from \(LoadClock.rfcHour(Pipeline.base_ms))"))
         let none = try reference(
             pipeline, config, ["activate", "--model", "iris", "--none", "--effective-from", Self.from])
@@ -169,26 +192,35 @@ struct ReferenceRangeTests {
             WHERE hour = $1
             """, [.time(hours.time(1))])
         let binned = try reference(pipeline, config, ["delete", "first"])
-        #expect(binned.status == 1 && binned.text.contains("loaded hours are binned on the reference first"), "\(binned.text)")
+        #expect(
+            binned.status == 1 && binned.text.contains("loaded hours are binned on the reference first"),
+            "\(binned.text)")
         #expect(binned.text.contains("nadi rebuild --from \(LoadClock.rfcHour(hours.time(1)))"))
         try connection.execute("UPDATE nadi_store.hour_edge_set SET edge_set_id = 0")
         let gone = try reference(pipeline, config, ["delete", "first"])
         #expect(gone.status == 0 && gone.text.contains("Deleted the reference"), "\(gone.text)")
-        #expect(try connection.query(
-            "SELECT FROM nadi_store.reference_feature JOIN nadi_store.reference USING (reference_id) WHERE deleted_at IS NOT NULL"
-        ).count == 0)
+        #expect(
+            try connection.query(
+                "SELECT FROM nadi_store.reference_feature JOIN nadi_store.reference USING (reference_id) WHERE deleted_at IS NOT NULL"
+            ).count == 0)
         #expect(try reference(pipeline, config, ["list"]).text.contains("first") == false)
         #expect(try reference(pipeline, config, ["list", "--deleted"]).text.contains("first (deleted"))
         // Its name is free again, its number is not.
         let again = try reference(
-            pipeline, config, ["create", "--model", "iris", "--name", "first", "--from", Self.from, "--to", Self.to, "--activate"])
-        #expect(again.status == 0 && again.text.contains("Reference 3 \"first\"") && again.text.contains("is in force"), "\(again.text)")
+            pipeline, config,
+            ["create", "--model", "iris", "--name", "first", "--from", Self.from, "--to", Self.to, "--activate"])
+        #expect(
+            again.status == 0 && again.text.contains("Reference 3 \"first\"") && again.text.contains("is in force"),
+            "\(again.text)")
 
         for (words, status, text) in [
             (["show", "nothing"], 1, "there is no reference nothing. There are: second, first"),
             (["activate", "--model", "nobody", "first"], 1, "there is no model nobody. There are: fraud, iris"),
             (["activate", "--model", "fraud", "first"], 1, "there is no reference first of the model fraud"),
-            (["activate", "--model", "iris", "first", "--effective-from", "2026-01-01T10:20:00Z"], 1, "Say 2026-01-01 10:00 or 2026-01-01 11:00"),
+            (
+                ["activate", "--model", "iris", "first", "--effective-from", "2026-01-01T10:20:00Z"], 1,
+                "Say 2026-01-01 10:00 or 2026-01-01 11:00"
+            ),
             (["activate", "--model", "iris"], 64, "Name a reference, or say --none"),
             (["activate", "--model", "iris", "first", "--effective-from", "noon"], 64, "is no time such as"),
             (["list", "--model", "nobody"], 1, "there is no model nobody"),
@@ -202,7 +234,8 @@ struct ReferenceRangeTests {
         let (pipeline, config, lines) = try await loaded(seed: 32)
         func sample(_ more: [String]) throws -> Answer {
             try Answer.of(
-                ["sample", "--config", config, "--model", "iris", "--from", Self.from, "--to", Self.to] + more, in: pipeline.folder)
+                ["sample", "--config", config, "--model", "iris", "--from", Self.from, "--to", Self.to] + more,
+                in: pipeline.folder)
         }
         let written = Set(lines)
         let all = try sample(["-n", "1000"])
@@ -220,10 +253,14 @@ struct ReferenceRangeTests {
         #expect(Set(shown).count == shown.count)
         let some = try sample(["--where", "version = \"2\" and (region = \"eu\" or region is missing)", "-n", "5"])
         let five = some.text.split(separator: "\n").map(String.init)
-        #expect(five.count == 6 && five.dropLast().allSatisfy {
-            written.contains($0) && $0.contains("\"model_version\":\"2\"") && !$0.contains("\"region\":\"us\"")
-        })
-        #expect(try sample(["--where", "version = \"2\" and (region = \"eu\" or region is missing)", "-n", "5"]).text == some.text)
+        #expect(
+            five.count == 6
+                && five.dropLast().allSatisfy {
+                    written.contains($0) && $0.contains("\"model_version\":\"2\"") && !$0.contains("\"region\":\"us\"")
+                })
+        #expect(
+            try sample(["--where", "version = \"2\" and (region = \"eu\" or region is missing)", "-n", "5"]).text
+                == some.text)
         #expect(try sample(["-n", "5", "--seed", "2"]).text != (try sample(["-n", "5", "--seed", "3"]).text))
         let two = try sample(["--where", "version = \"2\"", "-n", "1"])
         #expect(two.text.contains("1 of \(second) predictions that match, of \(count) in"), "\(two.text)")
@@ -232,9 +269,13 @@ struct ReferenceRangeTests {
         let nothing = try sample(["--where", "petal_length < 0"])
         #expect(nothing.status == 0 && nothing.text.hasPrefix("0 of 0 predictions that match"))
         let wrong = try sample(["--where", "petal_length > and"])
-        #expect(wrong.status == 64 && wrong.text.contains("    petal_length > and\n                   ^"), "\(wrong.text)")
+        #expect(
+            wrong.status == 64
+                && wrong.text.contains("    petal_length > and\n" + String(repeating: " ", count: 19) + "^"),
+            "\(wrong.text)")
         let nobody = try Answer.of(
-            ["sample", "--config", config, "--model", "nobody", "--from", Self.from, "--to", Self.to], in: pipeline.folder)
+            ["sample", "--config", config, "--model", "nobody", "--from", Self.from, "--to", Self.to],
+            in: pipeline.folder)
         #expect(nobody.status == 1 && nobody.text.contains("there is no model nobody"))
         #expect(try sample(["-n", "0"]).status == 64)
 
@@ -243,9 +284,13 @@ struct ReferenceRangeTests {
             "SELECT object_key FROM nadi_store.object ORDER BY object_key LIMIT 1")[0].text(0)
         try await pipeline.store.delete(key)
         let gone = try sample(["-n", "2"])
-        #expect(gone.status == 1 && gone.text.contains(key) && gone.text.contains("is gone from the bucket"), "\(gone.text)")
+        #expect(
+            gone.status == 1 && gone.text.contains(key) && gone.text.contains("is gone from the bucket"), "\(gone.text)"
+        )
         let made = try reference(
             pipeline, config, ["create", "--model", "iris", "--name", "rest", "--from", Self.from, "--to", Self.to])
-        #expect(made.status == 0 && made.text.contains("1 objects cannot be read, so that their rows are left out"), "\(made.text)")
+        #expect(
+            made.status == 0 && made.text.contains("1 objects cannot be read, so that their rows are left out"),
+            "\(made.text)")
     }
 }

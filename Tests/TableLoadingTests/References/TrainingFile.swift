@@ -7,7 +7,8 @@ struct TrainingFile {
         "id,car_value,salary_range,debt_to_income_ratio,loan_length,repaid_loan_on_prev_car,size_of_downpayment,driver_tenure,"
         + "repaid,timestamp,y_pred_proba,y_pred"
     static let options = [
-        "--time", "timestamp", "--prediction", "y_pred", "--score", "y_pred_proba", "--label", "repaid", "--ignore", "id",
+        "--time", "timestamp", "--prediction", "y_pred", "--score", "y_pred_proba", "--label", "repaid", "--ignore",
+        "id",
     ]
 
     let text: String
