@@ -232,6 +232,12 @@ def test_no_column_breaks_the_rest(warehouse):
     rows.append((series, features["new"], HOUR, Window.numbers(normal[:n])))
     rows.append((series, features["word"], HOUR, Window.words({ids["a"]: n - 20, ids["b"]: 20})))
     rows.append((series, features["rare words"], HOUR, Window.words(dict(zip(rare, rng.multinomial(n, share))))))
+    # The hour before, so that two hours have moments to merge: means that differ by less than has a square.
+    before = HOUR - timedelta(hours=1)
+    warehouse.requests(series, {before: n}, days=False)
+    for name in ("tiny", "denormal", "plain"):
+        values = np.asarray(columns[name][1]) * 1.5
+        rows.append((series, features[name], before, Window.numbers(values, number, frozen[features[name]].edges)))
     warehouse.counts(rows)
     expected = {name: state for name, (_, _, state) in columns.items()}
     expected |= {"new type": "drifted", "new": "no_reference", "word": "stable", "words lost": "drifted", "rare words": "stable"}
@@ -243,6 +249,10 @@ def test_no_column_breaks_the_rest(warehouse):
     stored = warehouse.query(f"SELECT nadi_store.refresh_drift({model}, ARRAY[timestamptz '{HOUR}'])")
     assert int(stored[0]["refresh_drift"]) == 2 * len(expected) - 1  # the day lacks the new feature
     warehouse.query("; ".join(f"SELECT * FROM nadi.drift_bins('odd', '{name}', {RANGE})" for name in expected))
+    both = f"'{before}', '{HOUR + timedelta(hours=1)}'"
+    assert len(warehouse.query(f"SELECT * FROM nadi.drift('odd', {both})")) == len(expected)
+    statistics = warehouse.query(f"SELECT * FROM nadi.feature_statistics('odd', {both})")
+    assert len(warehouse.query("SELECT * FROM nadi.feature_hour WHERE model_name = 'odd'")) > len(statistics) > 10
     warehouse.query(f"UPDATE nadi_store.reference_activation SET reference_id = NULL WHERE model_id = {model}")
     states = {r["drift_state"] for r in warehouse.query(f"SELECT * FROM nadi.drift('odd', {RANGE})")}
     assert states == {"no_reference"}
