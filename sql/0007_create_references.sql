@@ -18,7 +18,7 @@ CREATE TABLE nadi_store.reference (
     deleted_at        timestamptz,
     UNIQUE (model_id, reference_name)
 );
-COMMENT ON TABLE nadi_store.reference IS 'References. row_count rows were used, of sampled_from that the source had. calibration: none without labels; identity where the scores are as good as they are; isotonic where label rates by score bin were made monotone. first_time and last_time are null where the source has no times.';
+COMMENT ON TABLE nadi_store.reference IS 'References. row_count rows were used, of sampled_from that the source had. calibration: none without labels; identity where the scores are as good as they are; isotonic where label rates by score bin were made monotone. first_time and last_time are null where the source has no times. deleted_at: the rows below are gone, the number and that it was there stay, its name is free (this one has it with "(deleted N)" behind it).';
 
 CREATE TABLE nadi_store.reference_activation (
     model_id       int NOT NULL REFERENCES nadi_store.model,
@@ -55,7 +55,7 @@ CREATE TABLE nadi_store.reference_feature (
     singleton_count   bigint NOT NULL,
     PRIMARY KEY (reference_id, feature_id)
 );
-COMMENT ON TABLE nadi_store.reference_feature IS 'A feature, or the prediction (role prediction), in a reference. numeric_count values are on edges; missing_count: null or absent; wrong_type_count: values that are not of the feature''s kind, other_count: categories beyond the cap; singleton_count: categories that came once, which says how many new ones to expect.';
+COMMENT ON TABLE nadi_store.reference_feature IS 'A feature, or the prediction (role prediction), in a reference. numeric_count values are on edges (0 where kind is categorical), categorical_count are in categories or other (0 where it is numeric); missing_count: null or absent; wrong_type_count: values that are not of the feature''s kind, other_count: categories beyond the cap; singleton_count: categories that came once, which says how many new ones to expect; the four counts add up to the reference''s rows. deciles: of an empty bin that of the bin before, so that every group holds something; where numbers stand for classes (--kind f=categorical) each bin that holds something is a group of its own.';
 
 CREATE TABLE nadi_store.reference_score (
     reference_id    int NOT NULL REFERENCES nadi_store.reference ON DELETE CASCADE,
@@ -85,7 +85,7 @@ CREATE TABLE nadi_store.reference_spread (
     out_of_range  float8 NOT NULL,
     PRIMARY KEY (reference_id, feature_id, window_hours)
 );
-COMMENT ON TABLE nadi_store.reference_spread IS 'How far apart a reference''s own hours, days and weeks (of at least 200 rows; window_count of them) are from the whole of it: the largest psi, change of a category''s share, missing rate (and the least), share of categories that no other window has, and of values outside what the other windows have. feature_id 0 is the score. Only of references with times and at least 8 such windows.';
+COMMENT ON TABLE nadi_store.reference_spread IS 'How far apart a reference''s own hours, days and weeks (of at least 200 rows; window_count of them) are from the whole of it: the largest psi, change of a category''s share, missing rate (and the least), share of categories that no other window has, and of values outside what the other windows have. feature_id 0 is the score. Hours and days are UTC, weeks begin on Monday. psi, share, unseen and out_of_range are of windows with 200 values of the kind. Only of references with times and at least 8 such windows.';
 
 CREATE TABLE nadi_store.reference_performance (
     reference_id int NOT NULL REFERENCES nadi_store.reference ON DELETE CASCADE,
@@ -96,7 +96,7 @@ CREATE TABLE nadi_store.reference_performance (
     deviation    float8 NOT NULL,
     PRIMARY KEY (reference_id, measure, window_hours)
 );
-COMMENT ON TABLE nadi_store.reference_performance IS 'What the labels of a reference say of its predictions: accuracy, precision, recall, f1, roc_auc. value: over the whole; deviation: the standard deviation between windows of window_hours (0 for window_hours 0, the whole).';
+COMMENT ON TABLE nadi_store.reference_performance IS 'What the labels of a reference say of its predictions: accuracy, precision, recall, f1, roc_auc. value: over the whole; deviation: the standard deviation (divisor n) between the window_count windows of window_hours that have 200 labels (0 for window_hours 0, the whole). Several classes: macro averages, roc_auc each class against the rest.';
 
 CREATE TABLE nadi_store.drift_hour (
     model_id             int NOT NULL REFERENCES nadi_store.model,

@@ -11,7 +11,7 @@ SELECT r.hour AS bucket_start, (r.hour AT TIME ZONE 'UTC')::date AS bucket_date,
        (coalesce(h.null_count, 0) + a.absent_count) / nullif(r.predictions - r.failed_predictions, 0)::float8 AS missing_rate,
        coalesce(h.wrong_type_count, 0) AS wrong_type_count,
        CASE WHEN h.numeric_count > 0 THEN h.mean_high + h.mean_low END AS mean_value,
-       CASE WHEN h.numeric_count > 1 THEN sqrt(h.m2 / (h.numeric_count - 1)) END AS standard_deviation,
+       CASE WHEN h.numeric_count > 1 THEN sqrt(CASE WHEN h.m2 > 1e-290 THEN h.m2 ELSE 0 END / (h.numeric_count - 1)) END AS standard_deviation,
        h.minimum AS minimum_value, h.maximum AS maximum_value
 FROM nadi_store.request_hour r JOIN nadi.series s USING (series_id) JOIN nadi_store.feature f ON f.model_id = s.model_id
 LEFT JOIN nadi_store.feature_hour h ON h.series_id = r.series_id AND h.feature_id = f.feature_id AND h.hour = r.hour
@@ -30,7 +30,7 @@ SELECT r.day AS bucket_start, (r.day AT TIME ZONE 'UTC')::date AS bucket_date,
        (coalesce(h.null_count, 0) + a.absent_count) / nullif(r.predictions - r.failed_predictions, 0)::float8 AS missing_rate,
        coalesce(h.wrong_type_count, 0) AS wrong_type_count,
        CASE WHEN h.numeric_count > 0 THEN h.mean_high + h.mean_low END AS mean_value,
-       CASE WHEN h.numeric_count > 1 THEN sqrt(h.m2 / (h.numeric_count - 1)) END AS standard_deviation,
+       CASE WHEN h.numeric_count > 1 THEN sqrt(CASE WHEN h.m2 > 1e-290 THEN h.m2 ELSE 0 END / (h.numeric_count - 1)) END AS standard_deviation,
        h.minimum AS minimum_value, h.maximum AS maximum_value
 FROM nadi_store.request_day r JOIN nadi.series s USING (series_id) JOIN nadi_store.feature f ON f.model_id = s.model_id
 LEFT JOIN nadi_store.feature_day h ON h.series_id = r.series_id AND h.feature_id = f.feature_id AND h.day = r.day

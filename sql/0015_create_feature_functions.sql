@@ -1,7 +1,8 @@
 -- Purpose: features over any range: moments and histograms that merge. Locks: none (new functions).
 
 -- Means are merged as differences from the largest group's mean: at mean 1e9 and spread 1 nothing cancels. Beyond 1e120
--- squares overflow, which PostgreSQL raises as an error: such a feature has no mean here, and the others have theirs.
+-- squares overflow, which PostgreSQL raises as an error: such a feature has no mean here, and the others have theirs. Squares
+-- of differences below 1e-130 could underflow, which is an error too: they count as none.
 CREATE FUNCTION nadi_store.feature_totals(series int[], features int[], from_time timestamptz, to_time timestamptz)
 RETURNS TABLE (
     feature_id int, numeric_count float8, categorical_count float8, null_count float8, wrong_type_count float8,
@@ -12,10 +13,11 @@ RETURNS TABLE (
            CASE WHEN sum(n) > 0 THEN nullif(greatest(0, sum(m) + sum(n * d * d) - sum(n * d) ^ 2 / sum(n)), 'NaN') END,
            min(t.minimum), max(t.maximum)
     FROM (
-        SELECT w.*, w.numeric_count::float8 AS n, CASE WHEN w.numeric_count > 0 THEN w.m2 ELSE 0 END AS m,
+        SELECT w.*, w.numeric_count::float8 AS n, CASE WHEN w.numeric_count > 0 AND w.m2 > 1e-290 THEN w.m2 ELSE 0 END AS m,
                CASE WHEN w.numeric_count = 0 THEN 0
-                    WHEN abs(w.mean_high) < 1e120 AND abs(w.pivot) < 1e120 THEN (w.mean_high - w.pivot) + w.mean_low
-                    ELSE 'NaN' END AS d
+                    WHEN NOT (abs(w.mean_high) < 1e120 AND abs(w.pivot) < 1e120) THEN 'NaN'
+                    WHEN abs((w.mean_high - w.pivot) + w.mean_low) < 1e-130 THEN 0
+                    ELSE (w.mean_high - w.pivot) + w.mean_low END AS d
         FROM (SELECT r.*, first_value(r.mean_high) OVER (PARTITION BY r.feature_id ORDER BY r.numeric_count DESC, r.hour, r.series_id) AS pivot
               FROM nadi_store.feature_rows(series, features, from_time, to_time, NULL) r) w) t
     GROUP BY t.feature_id

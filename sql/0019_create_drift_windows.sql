@@ -18,7 +18,9 @@ CREATE FUNCTION nadi_store.drift_pairs(
     pair int, feature_id int, value_kind text, reference_id int, a float8[], b float8[], codes int[], bin_groups int[],
     lowers float8[], uppers float8[], open_ended boolean, n_a float8, n_b float8, deviation_a float8, deviation_b float8,
     rows_a float8, rows_b float8, usable_a float8, usable_b float8, singletons float8, unseen_a float8, unseen_b float8, outside_b float8
-) LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET plan_cache_mode = force_custom_plan AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+-- The planner cannot know how many rows a step has, and loops over thousands of thousands where it guesses one.
+SET plan_cache_mode = force_custom_plan SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     feature_ids int[] := nadi_store.matching_features(model, roles, features);
@@ -42,23 +44,22 @@ BEGIN
         FROM nadi_store.feature_rows(series, feature_ids, froms[1], tos[cardinality(tos)], width) r
         JOIN windows w ON w.first = nadi_store.bucket_of(r.hour, width, NULL) WHERE width IS NOT NULL
     ), sides AS MATERIALIZED (
-        -- Deviations as in feature_totals: differences from the largest group's mean. edges: the edge set of all the numbers.
+        -- Deviations as in feature_totals: differences from the largest group's mean. edge_set_id: the edge set of all the numbers.
         SELECT t.w, t.feature_id, sum(t.n) AS numeric_count, sum(t.categorical_count::float8) AS categorical_count,
-               CASE WHEN sum(t.n) > 1 THEN coalesce(nullif(sqrt(greatest(0, sum(t.m) + sum(t.n * t.square) - sum(t.n * t.d) ^ 2 / sum(t.n))
+               CASE WHEN sum(t.n) > 1 THEN coalesce(nullif(sqrt(greatest(0, sum(t.m) + sum(t.n * t.d * t.d) - sum(t.n * t.d) ^ 2 / sum(t.n))
                    / (sum(t.n) - 1)), 'NaN'), 0) ELSE 0 END AS deviation, min(t.minimum) AS minimum, max(t.maximum) AS maximum,
                CASE WHEN count(*) FILTER (WHERE t.n > 0 AND (t.edge_set_id <= 0 OR t.edge_counts IS NULL)) = 0
                     AND min(t.edge_set_id) FILTER (WHERE t.n > 0) = max(t.edge_set_id) FILTER (WHERE t.n > 0)
                     THEN min(t.edge_set_id) FILTER (WHERE t.n > 0) END AS edge_set_id
         FROM (
-            SELECT p.*, CASE WHEN abs(p.d) < 1e-150 THEN 0 ELSE p.d * p.d END AS square
-            FROM (SELECT q.*, q.numeric_count::float8 AS n, CASE WHEN q.numeric_count > 0 AND q.m2 > 1e-290 THEN q.m2 ELSE 0 END AS m,
-                         CASE WHEN q.numeric_count = 0 THEN 0
-                              WHEN q.m2 < 1e300 AND abs(q.mean_high) < 1e120 AND abs(q.pivot) < 1e120
-                              THEN (q.mean_high - q.pivot) + q.mean_low
-                              ELSE 'NaN' END AS d
-                  FROM (SELECT r.*, first_value(r.mean_high) OVER (
-                            PARTITION BY r.w, r.feature_id ORDER BY r.numeric_count DESC, r.hour, r.series_id) AS pivot
-                        FROM feature_rows r) q) p) t
+            SELECT p.*, p.numeric_count::float8 AS n, CASE WHEN p.numeric_count > 0 AND p.m2 > 1e-290 THEN p.m2 ELSE 0 END AS m,
+                   CASE WHEN p.numeric_count = 0 THEN 0
+                        WHEN NOT (p.m2 < 1e300 AND abs(p.mean_high) < 1e120 AND abs(p.pivot) < 1e120) THEN 'NaN'
+                        WHEN abs((p.mean_high - p.pivot) + p.mean_low) < 1e-130 THEN 0
+                        ELSE (p.mean_high - p.pivot) + p.mean_low END AS d
+            FROM (SELECT r.*, first_value(r.mean_high) OVER (
+                      PARTITION BY r.w, r.feature_id ORDER BY r.numeric_count DESC, r.hour, r.series_id) AS pivot
+                  FROM feature_rows r) p) t
         GROUP BY t.w, t.feature_id
     ), wanted AS (
         SELECT u.place::int AS pair, u.c AS w_b, u.base AS w_a, u.ref AS reference_id

@@ -97,7 +97,7 @@ SELECT d.hour AS bucket_start, (d.hour AT TIME ZONE 'UTC')::date AS bucket_date,
        d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason AS drift_reason, d.moved_bins
 FROM nadi_store.drift_hour d JOIN nadi_store.model m USING (model_id) LEFT JOIN nadi_store.reference r USING (reference_id)
 LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id;
-COMMENT ON VIEW nadi.drift_hour IS 'Each feature, the prediction and the score of an hour against the reference in force, over all versions, variants and environments, as the loader last stored it. Hours before the first reference have no rows.';
+COMMENT ON VIEW nadi.drift_hour IS 'Each feature, the prediction and the score of an hour against the reference in force. Over all versions, variants and environments, as the loader last stored it. Hours before the first reference have no rows.';
 
 CREATE VIEW nadi.drift_day AS
 SELECT d.day AS bucket_start, (d.day AT TIME ZONE 'UTC')::date AS bucket_date, m.model_name, d.reference_id, r.reference_name,
@@ -107,4 +107,4 @@ SELECT d.day AS bucket_start, (d.day AT TIME ZONE 'UTC')::date AS bucket_date, m
        d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason AS drift_reason, d.moved_bins
 FROM nadi_store.drift_day d JOIN nadi_store.model m USING (model_id) LEFT JOIN nadi_store.reference r USING (reference_id)
 LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id;
-COMMENT ON VIEW nadi.drift_day IS 'Each feature, the prediction and the score of a UTC day against the reference in force at its end, over all versions, variants and environments, as the loader last stored it.';
+COMMENT ON VIEW nadi.drift_day IS 'Each feature, the prediction and the score of a UTC day against the reference in force at its end. Over all versions, variants and environments, as the loader last stored it.';

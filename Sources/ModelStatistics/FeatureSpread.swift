@@ -67,7 +67,9 @@ struct FeatureSpread {
                 let row = order[index]
                 if isMissing[row] { missing += 1 }
                 if groups[row] >= 0 { counts[Int(groups[row])] += 1 }
-                if !numbers.isEmpty, numbers[row] < outer[place].low || numbers[row] > outer[place].high { outside += 1 }
+                if !numbers.isEmpty, numbers[row] < outer[place].low || numbers[row] > outer[place].high {
+                    outside += 1
+                }
             }
             let rate = Double(missing) / Double(window.count)
             spread.missingLow = min(spread.missingLow, rate)

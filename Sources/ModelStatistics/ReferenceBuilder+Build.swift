@@ -150,11 +150,13 @@ extension ReferenceBuilder {
         let seen = codes.counts.indices.filter { codes.counts[$0] > 0 }
         feature.distinctCount = seen.count
         feature.singletonCount = Int64(seen.count { codes.counts[$0] == 1 })
-        let listed = seen.filter { codes.names[$0].utf8.count <= Self.longestCategory && !codes.names[$0].utf8.contains(0) }
-            .sorted {
-                codes.counts[$0] != codes.counts[$1]
-                    ? codes.counts[$0] > codes.counts[$1] : ExactKey.precedes(codes.names[$0], codes.names[$1])
-            }.prefix(options.mostCategories)
+        let listed = seen.filter {
+            codes.names[$0].utf8.count <= Self.longestCategory && !codes.names[$0].utf8.contains(0)
+        }
+        .sorted {
+            codes.counts[$0] != codes.counts[$1]
+                ? codes.counts[$0] > codes.counts[$1] : ExactKey.precedes(codes.names[$0], codes.names[$1])
+        }.prefix(options.mostCategories)
         codes.groups = [Int32](repeating: Int32(listed.count), count: codes.names.count)
         for (group, code) in listed.enumerated() {
             codes.groups[code] = Int32(group)

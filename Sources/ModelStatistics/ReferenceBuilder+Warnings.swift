@@ -46,7 +46,8 @@ extension ReferenceBuilder {
         if reference.task.hasClasses {
             if reference.scores.isEmpty { warnings.append("no scores: no performance without labels") }
             if reference.labelCount == 0 {
-                warnings.append("no labels: no calibration, so that performance without labels takes scores as they are")
+                warnings.append(
+                    "no labels: no calibration, so that performance without labels takes scores as they are")
             }
         }
         if droppedClasses > 0 {

@@ -27,7 +27,7 @@ package struct ReferenceBuilder: Sendable {
     /// Longest category in bytes; longer ones count as other.
     static let longestCategory = 256
 
-    let options: Options
+    private(set) var options: Options
     private(set) var columns: [ReferenceColumn] = []
     private var places: [ExactKey: Int] = [:]
     private var numbered: [Int] = []
@@ -140,6 +140,9 @@ package struct ReferenceBuilder: Sendable {
     package mutating func setTime(_ time_ms: Int64) { times[row] = time_ms }
 
     package mutating func setThreshold(_ threshold: Double) { thresholds[row] = threshold }
+
+    /// Says that the rows come from a file without types: see ``Options/numbersAreTexts``.
+    package mutating func takeNumbersAsTexts() { options.numbersAreTexts = true }
 
     /// What the row says the model answers.
     package mutating func setTask(_ task: ReferenceTask) { tasks[task, default: 0] += 1 }

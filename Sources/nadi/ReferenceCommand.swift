@@ -44,7 +44,8 @@ struct ReferenceCommand: AsyncParsableCommand {
     static func tell(_ effect: ReferenceActivation.Effect, model: String, what: String) {
         var range = "from \(LoadClock.hourText(effect.from_ms)) UTC on"
         if let until = effect.until_ms {
-            range = "from \(LoadClock.hourText(effect.from_ms)) UTC until \(LoadClock.hourText(until)) UTC, when another one is"
+            range =
+                "from \(LoadClock.hourText(effect.from_ms)) UTC until \(LoadClock.hourText(until)) UTC, when another one is"
         }
         print("\(what) is in force for events of \(model) \(range).")
         guard effect.otherHours > 0, let first = effect.firstOther_ms, let last = effect.lastOther_ms else { return }
@@ -177,7 +178,8 @@ struct ReferenceActivateCommand: AsyncParsableCommand {
                 ?? ReferenceActivation.nextHour(LoadClock.now_ms(connection))
             let effect = try ReferenceActivation.activate(
                 model: model, reference: none ? nil : reference, from_ms: from_ms, connection)
-            ReferenceCommand.tell(effect, model: model, what: none ? "No reference" : "The reference \(reference ?? "")")
+            ReferenceCommand.tell(
+                effect, model: model, what: none ? "No reference" : "The reference \(reference ?? "")")
         } catch {
             throw report(error)
         }

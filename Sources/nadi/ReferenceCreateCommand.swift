@@ -31,7 +31,7 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
             (numbers in the file that the service sends as texts). A feature must be sent as the reference has it: other \
             values count as wrong type.
 
-            At most --max-rows rows are used, of more a uniform sample, the same each time. Times give the reference its own \
+            At most --max-rows rows are used (memory: 8 bytes a value), of more a uniform sample, the same each time. Times give the reference its own \
             spread from hour to hour, day to day and week to week, which real data need; labels give calibration and \
             performance. Everything is written in one transaction: a create that is killed leaves nothing.
             """)
@@ -53,7 +53,9 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
     @Option(help: "Of what was loaded: up to this time of events.")
     var to: String?
 
-    @Option(name: .customLong("where"), help: "Of what was loaded: only predictions like this, such as 'version = \"3\"' (see nadi sample).")
+    @Option(
+        name: .customLong("where"),
+        help: "Of what was loaded: only predictions like this, such as 'version = \"3\"' (see nadi sample).")
     var condition: String?
 
     @Option(help: "How the file is written: csv or jsonl. Default: by its first character.")
@@ -83,7 +85,9 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
     @Option(help: "A column that is no feature; may be repeated.")
     var ignore: [String] = []
 
-    @Option(help: ArgumentHelp("A feature's kind: numeric, categorical or text; may be repeated.", valueName: "feature=kind"))
+    @Option(
+        help: ArgumentHelp(
+            "A feature's kind: numeric, categorical or text; may be repeated.", valueName: "feature=kind"))
     var kind: [String] = []
 
     @Option(help: "What the model answers: binary, multiclass, regression or other. Default: what the rows look like.")
@@ -122,7 +126,9 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
         if let task, ReferenceTask(rawValue: task) == nil {
             throw ValidationError("--task is binary, multiclass, regression or other")
         }
-        if delimiter != "tab", delimiter.utf8.count != 1 { throw ValidationError("--delimiter is one character, or tab") }
+        if delimiter != "tab", delimiter.utf8.count != 1 {
+            throw ValidationError("--delimiter is one character, or tab")
+        }
         _ = try kinds()
         _ = try rowOptions()
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import ObjectStorage
 import RecordBatches
 import ServiceSupport
@@ -89,6 +90,8 @@ struct SampleCommand: AsyncParsableCommand {
             await database.close()
             progress.finish()
             show(sample, columns: columns + (condition?.names ?? []))
+            // The lines before what is said of them, also where both go to one file.
+            fflush(nil)
             StandardError.write(
                 "\(sample.lines.count) of \(sample.matched) predictions that match, of \(summary.predictions) in "
                     + "\(summary.objects) objects\n")

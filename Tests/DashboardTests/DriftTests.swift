@@ -99,8 +99,8 @@ import Testing
         let reader = try samples.database.connectAsReader()
         let rows = try reader.query(
             """
-            SELECT feature_name, value_kind, first_count, second_count, bin_count, psi, psi_noise, ks, ks_p_value,
-                   first_missing_rate, second_missing_rate, drift_state, feature_role
+            SELECT feature_name, value_kind, baseline_count, current_count, bin_count, psi, psi_noise, ks, ks_p_value,
+                   baseline_missing_rate, current_missing_rate, drift_state, feature_role
             FROM nadi.drift_between('m', $1, $2, $3, $4)
             """, [samples.at(2), samples.at(4), samples.at(30), samples.at(32)]
         ).rows
@@ -211,7 +211,7 @@ import Testing
         try samples.fill()
         let reader = try samples.database.connectAsReader()
         let rows = try reader.query(
-            "SELECT bucket_start, drift_state, psi FROM nadi.drift_over_time('m', $1, $2, '1 hour') ORDER BY 1",
+            "SELECT bucket_start, drift_state, psi FROM nadi.drift_over_time('m', $1, $2, '1 hour', 'previous') ORDER BY 1",
             [samples.at(0), samples.at(6)]
         ).rows
         #expect(

@@ -122,7 +122,8 @@ import Testing
             "feature_statistics(\(range))",
             "feature_histogram('m', 'f', now() - interval '3 days', now())", "class_mix(\(range))",
             "score_histogram(\(range))",
-            "accuracy(\(range))", "drift_over_time(\(range))",
+            "accuracy(\(range))", "drift_over_time(\(range))", "drift(\(range))", "drift(\(range), 'previous')",
+            "drift_over_time(\(range), baseline => 'last_week')", "drift_bins('m', 'f', now() - interval '3 days', now())",
             "drift_between('m', now() - interval '3 days', now() - interval '2 days', now() - interval '1 day', now())",
         ] {
             let rows = try reader.query("SELECT * FROM nadi.\(call)").count

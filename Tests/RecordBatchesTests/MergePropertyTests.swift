@@ -15,6 +15,17 @@ struct MergePropertyTests {
         configuration.models = 2
         configuration.versionsPerModel = 3
         configuration.featuresPerModel = 4
+        // On edges from an hour on, of one model for some hours and of the other for all.
+        let bins = EdgeBins(edges: [1e9 - 2, 1e9 - 1, 1e9, 1e9.nextUp, 1e9 + 0.5])
+        let features = ["f0", "f2", "f3"].map { ($0, bins) }
+        configuration.references = References(
+            timelines: [
+                ("iris", EdgeTimeline(activations: [(testHour_s - 3600, 4), (testHour_s, 5)])),
+                ("fraud", EdgeTimeline(activations: [(0, 6)])),
+            ],
+            edgeSets: [4, 5, 6].map {
+                EdgeSet(id: $0, features: features, prediction: EdgeBins(edges: [0, 2, 3]))
+            })
         return configuration
     }()
 
@@ -46,6 +57,12 @@ struct MergePropertyTests {
             parts[place] = parts[place].limited(by: Self.configuration)
         }
         expectSameRows(parts[0], whole)
+        for edgeSet in [Int32(0), 4, 5, 6] {
+            #expect(whole.featureHours.values.contains { $0.edges.edgeSet == edgeSet })
+        }
+        for counts in whole.featureHours.values {
+            #expect(counts.edges.counts.map { $0.reduce(0, +) } ?? counts.moments.count == counts.moments.count)
+        }
         #expect(parts[0].segments.count == seq)
         #expect(parts[0].lines == whole.lines && whole.lines == 1500)
         for reason in RejectReason.allCases {
@@ -82,6 +99,19 @@ struct MergePropertyTests {
         #expect(predictions(days.requestDays) == predictions(rows.requestHours))
         #expect(numbers(days.featureDays) == numbers(rows.featureHours))
         #expect(scores(days.scoreDays) == scores(rows.scoreHours) && scores(days.scoreDays) > 0)
+        // Of iris one day has hours on two edge sets; fraud's are all on one.
+        for (key, day) in days.featureDays {
+            let hours = rows.featureHours.filter {
+                $0.key.series == key.series && $0.key.feature == key.feature
+                    && Period.day(of: $0.key.time_s) == key.time_s
+            }
+            let sets = Set(hours.values.map(\.edges.edgeSet))
+            #expect(day.edges.edgeSet == (sets.count == 1 ? sets.first ?? nil : EdgeCounts.mixed))
+            if sets.count > 1 { #expect(day.edges.counts == nil) }
+            if let counts = day.edges.counts { #expect(counts.reduce(0, +) == day.moments.count) }
+        }
+        #expect(days.featureDays.values.contains { $0.edges.edgeSet == EdgeCounts.mixed })
+        #expect(days.featureDays.values.contains { $0.edges.edgeSet == 6 })
         #expect(Set(days.requestDays.keys.map { $0.time_s % 86_400 }) == [0])
         #expect(days.requestDays.count < rows.requestHours.count)
     }

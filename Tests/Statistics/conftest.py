@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from warehouse import Warehouse  # noqa: E402
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def warehouse():
     with Warehouse() as made:
         yield made

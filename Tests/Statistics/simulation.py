@@ -63,12 +63,12 @@ MISSING = (0, 0, 0.0004, 0.02, 0.3)  # in turn
 class Model:
     """A model whose features all keep their laws, with a reference drawn from them."""
 
-    def __init__(self, warehouse, name, rng, laws, shares):
+    def __init__(self, warehouse, name, rng, laws, shares, missing=MISSING):
         self.warehouse, self.name, self.rng = warehouse, name, rng
         self.number, self.series = warehouse.model(name)
         self.laws, self.shares = laws, shares
         self.ids = warehouse.features(self.number, [*laws, *shares])
-        self.missing = {f: MISSING[i % len(MISSING)] for i, f in enumerate(self.ids)}
+        self.missing = {f: missing[i % len(missing)] for i, f in enumerate(self.ids)}
         self.frozen, self.words, self.cells = {}, {}, {}
         for f, (distribution, draw) in laws.items():
             lost = rng.binomial(ROWS, self.missing[f])
@@ -132,51 +132,41 @@ SIZE = 5_000
 
 
 def shifts():
-    """name: (draw of the reference, draw after the shift), as numbers or as shares of categories."""
-    found = {}
+    """name: (law before, draw after the shift) of numbers, and (shares before, shares after) of categories."""
+    moved, mixed = {}, {}
     for name, law in {"normal": stats.norm(10, 2), "lognormal": stats.lognorm(0.5), "exponential": stats.expon(scale=3),
                       "uniform": stats.uniform(0, 1), "counts (Poisson, 20)": stats.poisson(20)}.items():
         mean, deviation = law.mean(), law.std()
-
-        def draw(rng, n, law=law):
-            return law.rvs(n, random_state=rng).astype(float)
-
-        found[f"mean + 0.25 std: {name}"] = (
-            draw, lambda rng, n, law=law, d=deviation: law.rvs(n, random_state=rng) + 0.25 * d)
-        found[f"variance x 1.3: {name}"] = (
-            draw, lambda rng, n, law=law, m=mean: m + np.sqrt(1.3) * (law.rvs(n, random_state=rng) - m))
+        moved[f"mean + 0.25 std: {name}"] = (
+            law, lambda rng, n, law=law, d=deviation: law.rvs(n, random_state=rng) + 0.25 * d)
+        moved[f"variance x 1.3: {name}"] = (
+            law, lambda rng, n, law=law, m=mean: m + np.sqrt(1.3) * (law.rvs(n, random_state=rng) - m))
     for k in (2, 5, 10, 20):
-        before = np.concatenate([[0.2], np.full(k - 1, 0.8 / (k - 1))])
-        found[f"share 20 to 25 %: {k} categories"] = (before, np.concatenate([[0.25], np.full(k - 1, 0.75 / (k - 1))]))
+        mixed[f"share 20 to 25 %: {k} categories"] = (
+            np.append(0.2, np.full(k - 1, 0.8 / (k - 1))), np.append(0.25, np.full(k - 1, 0.75 / (k - 1))))
     rest = 1 / np.arange(1, 20)
     rest /= rest.sum()
-    found["share 20 to 25 %: 20 uneven categories"] = (np.append(0.2, 0.8 * rest), np.append(0.25, 0.75 * rest))
-    return found
+    mixed["share 20 to 25 %: 20 uneven categories"] = (np.append(0.2, 0.8 * rest), np.append(0.25, 0.75 * rest))
+    return moved, mixed
 
 
 def power(warehouse, windows, seed=1):
     """{shift: share of the windows of 5,000 rows in which it was shifted or drifted}."""
     rng = np.random.default_rng(seed)
-    found = {}
-    for turn, name in enumerate(shifts()):
-        before, after = shifts()[name]
-        numeric = callable(before)
-        model = Model(warehouse, f"shift {turn}", rng, {}, {} if numeric else {"f": before})
-        if numeric:
-            model.ids = warehouse.features(model.number, ["f"])
-            frozen = Frozen.numbers(before(rng, ROWS))
-            reference = warehouse.reference(model.number, {model.ids["f"]: frozen}, ROWS, name="other", effective=START)
-        rows = []
-        for i in range(windows):
-            at = START + timedelta(hours=i)
-            if numeric:
-                rows.append(("f", at, Window.numbers(after(rng, SIZE), reference, frozen.edges, logs=False)))
-            else:
-                rows.append(("f", at, Window.words(dict(zip(model.words["f"].tolist(), rng.multinomial(SIZE, after).tolist())))))
-        states = [r["drift_state"] for r in model.store(SIZE, rows)]
-        assert len(states) == windows
-        found[name] = sum(s in ("shifted", "drifted") for s in states) / windows
-    return found
+    moved, mixed = shifts()
+    model = Model(warehouse, "shifts", rng, {name: plain(law) for name, (law, _) in moved.items()},
+                  {name: before for name, (before, _) in mixed.items()}, missing=(0,))
+    rows = []
+    for at in (START + timedelta(hours=i) for i in range(windows)):
+        for name, (_, after) in moved.items():
+            edges = model.frozen[name].edges
+            rows.append((name, at, Window.numbers(after(rng, SIZE), model.reference, edges, logs=False)))
+        for name, (_, after) in mixed.items():
+            rows.append((name, at, Window.words(dict(zip(model.words[name].tolist(), rng.multinomial(SIZE, after).tolist())))))
+    found = model.store(SIZE, rows)
+    assert len(found) == windows * (len(moved) + len(mixed))
+    return {name: sum(r["drift_state"] in ("shifted", "drifted") for r in found if r["feature_name"] == name) / windows
+            for name in [*moved, *mixed]}
 
 
 def main():

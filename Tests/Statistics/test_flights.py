@@ -121,3 +121,19 @@ def test_three_days_that_are_warmer_than_the_year_was_are_found_and_dated(year):
     assert text.startswith("DRIFTED: temp (since 2013-07-17 ")
     calm = year.nadi("drift", "--model", "flights-warm", "--from", "2013-07-21T00:00:00Z", "--to", "2013-07-22T00:00:00Z")
     assert calm.startswith("No drift in "), calm
+
+
+def test_the_command_says_what_it_cannot_say(year):
+    year.nadi("drift", "--model", "nobody", status=64)
+    year.nadi("drift", "--model", "flights", "--baseline", "yesterday", status=64)
+    year.nadi("drift", "--model", "flights", "--from", "2013-07-21T00:00:00Z", "--to", "2013-07-20T00:00:00Z", status=64)
+    nothing = year.nadi("drift", "--model", "flights-warm", "--versions", "9", "--from", "2013-07-19T00:00:00Z", "--last", "24h")
+    assert nothing.startswith("Nothing can be said"), nothing
+    some = year.nadi(
+        "drift", "--model", "flights", "--features", "carrier,temp", "--from", "2013-03-01T00:00:00Z", "--to", "2013-03-08T00:00:00Z",
+        "--baseline", "last_week", "--json", status=3)
+    assert sorted(row["name"] for row in json.loads(some)["features"]) == ["carrier", "temp"]
+    assert json.loads(some)["baseline"] == "last_week" and "reference" not in json.loads(some)
+    gone = year.configuration.with_name("gone.yaml")
+    gone.write_text(f"database: postgresql://127.0.0.1:1/nothing?connect_timeout=2\nstore:\n  url: file://{year.folder}/objects\n")
+    year.nadi("drift", "--model", "flights", "--config", gone, status=2)

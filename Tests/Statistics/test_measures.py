@@ -75,7 +75,7 @@ def expected_numbers(frozen, a, b):
 
 def test_numbers_are_what_scipy_says(warehouse):
     rng = np.random.default_rng(4)
-    model, series = warehouse.model("m")
+    model, series = warehouse.model("numbers")
     names = [f"{FAMILIES[i % len(FAMILIES)]}_{i}" for i in range(300)]
     features = warehouse.features(model, names)
     pairs = {name: draw_pair(name.split("_")[0], rng) for name in names}
@@ -87,7 +87,7 @@ def test_numbers_are_what_scipy_says(warehouse):
         (series, features[name], HOUR, Window.numbers(b, number, frozen[name].edges, nulls=total - len(b)))
         for name, (_, b) in pairs.items()
     )
-    rows = warehouse.query(f"SELECT * FROM nadi.drift('m', {RANGE})")
+    rows = warehouse.query(f"SELECT * FROM nadi.drift('numbers', {RANGE})")
     assert len(rows) == 300
     for row in rows:
         name = row["feature_name"]
@@ -109,13 +109,13 @@ def test_numbers_are_what_scipy_says(warehouse):
         close(real(row, "current_missing_rate"), 1 - len(b) / total, f"{name}: missing")
     stored = warehouse.query(f"SELECT nadi_store.refresh_drift({model}, ARRAY[timestamptz '{HOUR}'])")
     assert int(stored[0]["refresh_drift"]) == 600  # the hour and its day
-    kept = warehouse.query(f"SELECT * FROM nadi.drift_over_time('m', {RANGE}, '1 hour')")
+    kept = warehouse.query(f"SELECT * FROM nadi.drift_over_time('numbers', {RANGE}, '1 hour')")
     assert [{k: v for k, v in row.items() if not k.startswith("bucket_")} for row in kept] == rows
 
 
 def test_categories_are_what_scipy_says(warehouse):
     rng = np.random.default_rng(5)
-    model, series = warehouse.model("m")
+    model, series = warehouse.model("words")
     names = [f"f{i}" for i in range(60)]
     features = warehouse.features(model, names)
     pairs, frozen, current = {}, {}, []
@@ -135,7 +135,7 @@ def test_categories_are_what_scipy_says(warehouse):
     warehouse.reference(model, frozen, total)
     warehouse.requests(series, {HOUR: total})
     warehouse.counts(current)
-    for row in warehouse.query(f"SELECT * FROM nadi.drift('m', {RANGE})"):
+    for row in warehouse.query(f"SELECT * FROM nadi.drift('words', {RANGE})"):
         name = row["feature_name"]
         a, b = (c[pairs[name][0] + pairs[name][1] > 0].astype(float) for c in pairs[name])
         n, m, k = a.sum(), b.sum(), len(a)
@@ -151,7 +151,7 @@ def test_categories_are_what_scipy_says(warehouse):
 
 def test_ranges_are_compared_on_shared_edges_else_on_log_bins(warehouse):
     rng = np.random.default_rng(6)
-    model, series = warehouse.model("m")
+    model, series = warehouse.model("ranges")
     features = warehouse.features(model, ["year", "far"])
     trained = {name: 2013 + rng.normal(size=20_000) for name in features}
     frozen = {name: Frozen.numbers(v) for name, v in trained.items()}
@@ -163,7 +163,7 @@ def test_ranges_are_compared_on_shared_edges_else_on_log_bins(warehouse):
     warehouse.counts((series, features[n], at, Window.numbers(v[i], number, frozen[n].edges)) for n, v in values.items()
                      for i, at in enumerate(hours))
     rows = {r["feature_name"]: r for r in warehouse.query(
-        f"SELECT * FROM nadi.drift('m', '{hours[1]}', '{hours[1] + timedelta(hours=1)}', 'previous')")}
+        f"SELECT * FROM nadi.drift('ranges', '{hours[1]}', '{hours[1] + timedelta(hours=1)}', 'previous')")}
     # Log bins are wider than the values vary: only the edges see it.
     assert rows["year"]["drift_state"] in ("shifted", "drifted")
     a, b = (np.cumsum(np.bincount(np.searchsorted(frozen["year"].edges, v, side="right"), minlength=53)) for v in values["year"])
@@ -175,11 +175,11 @@ def test_ranges_are_compared_on_shared_edges_else_on_log_bins(warehouse):
     close(real(rows["far"], "ks"), np.abs(a - b).max(), "KS on log bins")
     # Hours of other edges are compared with the reference in log bins.
     warehouse.query(f"UPDATE nadi_store.feature_hour SET edge_set_id = 0, edge_counts = NULL WHERE hour = '{hours[1]}'")
-    row = warehouse.query(f"SELECT * FROM nadi.drift('m', '{hours[1]}', '{hours[1] + timedelta(hours=1)}', features => '{{far}}')")[0]
+    row = warehouse.query(f"SELECT * FROM nadi.drift('ranges', '{hours[1]}', '{hours[1] + timedelta(hours=1)}', features => '{{far}}')")[0]
     bins = np.unique(np.concatenate([code(values["far"][1]), code(trained["far"])]))
     a, b = (np.searchsorted(np.sort(code(v)), bins, side="right") / len(v) for v in (trained["far"], values["far"][1]))
     close(real(row, "ks"), np.abs(a - b).max(), "KS against the reference in log bins")
-    year = warehouse.query(f"SELECT * FROM nadi.drift('m', '{hours[1]}', '{hours[1] + timedelta(hours=1)}', features => '{{year}}')")[0]
+    year = warehouse.query(f"SELECT * FROM nadi.drift('ranges', '{hours[1]}', '{hours[1] + timedelta(hours=1)}', features => '{{year}}')")[0]
     assert year["drift_state"] == "too_coarse" and year["reason"] == "values vary less than the bins are wide"
 
 
@@ -203,7 +203,7 @@ def test_no_column_breaks_the_rest(warehouse):
         "zero or not": (rng.random(total) < 0.1, rng.random(n) < 0.1, "stable"),
         "shrunk": (normal, normal[:150], "drifted"),
     }
-    model, series = warehouse.model("m")
+    model, series = warehouse.model("odd")
     features = warehouse.features(model, [*columns, "new type", "new", "word", "words lost", "rare words"])
     frozen = {features[name]: Frozen.numbers(np.asarray(a, float), missing=total - len(a)) for name, (a, _, _) in columns.items()}
     frozen[features["new type"]] = Frozen.numbers(normal)
@@ -232,20 +232,29 @@ def test_no_column_breaks_the_rest(warehouse):
     rows.append((series, features["new"], HOUR, Window.numbers(normal[:n])))
     rows.append((series, features["word"], HOUR, Window.words({ids["a"]: n - 20, ids["b"]: 20})))
     rows.append((series, features["rare words"], HOUR, Window.words(dict(zip(rare, rng.multinomial(n, share))))))
+    # The hour before, so that two hours have moments to merge: means that differ by less than has a square.
+    before = HOUR - timedelta(hours=1)
+    warehouse.requests(series, {before: n}, days=False)
+    for name in ("tiny", "denormal", "plain"):
+        values = np.asarray(columns[name][1]) * 1.5
+        rows.append((series, features[name], before, Window.numbers(values, number, frozen[features[name]].edges)))
     warehouse.counts(rows)
     expected = {name: state for name, (_, _, state) in columns.items()}
     expected |= {"new type": "drifted", "new": "no_reference", "word": "stable", "words lost": "drifted", "rare words": "stable"}
-    found = warehouse.query(f"SELECT * FROM nadi.drift('m', {RANGE})")
+    found = warehouse.query(f"SELECT * FROM nadi.drift('odd', {RANGE})")
     assert {r["feature_name"]: r["drift_state"] for r in found} == expected
     reasons = {r["feature_name"]: r["reason"] for r in found}
     assert reasons["replaced"] == "out of range" and reasons["emptied"] == "missing rate" and reasons["new"] == "not in the reference"
     assert reasons["new type"] == "missing rate" and reasons["words lost"] == "missing rate"
     stored = warehouse.query(f"SELECT nadi_store.refresh_drift({model}, ARRAY[timestamptz '{HOUR}'])")
     assert int(stored[0]["refresh_drift"]) == 2 * len(expected) - 1  # the day lacks the new feature
-    for name in expected:  # nor the panel of its bins, nor the ranges without a reference
-        warehouse.query(f"SELECT * FROM nadi.drift_bins('m', '{name}', {RANGE})")
-    warehouse.query(f"UPDATE nadi_store.reference_activation SET reference_id = NULL; SELECT * FROM nadi.drift('m', {RANGE})")
-    states = {r["drift_state"] for r in warehouse.query(f"SELECT * FROM nadi.drift('m', {RANGE})")}
+    warehouse.query("; ".join(f"SELECT * FROM nadi.drift_bins('odd', '{name}', {RANGE})" for name in expected))
+    both = f"'{before}', '{HOUR + timedelta(hours=1)}'"
+    assert len(warehouse.query(f"SELECT * FROM nadi.drift('odd', {both})")) == len(expected)
+    statistics = warehouse.query(f"SELECT * FROM nadi.feature_statistics('odd', {both})")
+    assert len(warehouse.query("SELECT * FROM nadi.feature_hour WHERE model_name = 'odd'")) > len(statistics) > 10
+    warehouse.query(f"UPDATE nadi_store.reference_activation SET reference_id = NULL WHERE model_id = {model}")
+    states = {r["drift_state"] for r in warehouse.query(f"SELECT * FROM nadi.drift('odd', {RANGE})")}
     assert states == {"no_reference"}
-    hour = timedelta(hours=1)
-    warehouse.query(f"SELECT * FROM nadi.drift_between('m', {RANGE}, '{HOUR}', '{HOUR + hour}')")
+    between = warehouse.query(f"SELECT * FROM nadi.drift_between('odd', {RANGE}, {RANGE})")
+    assert {r["drift_state"] for r in between} <= {"stable", "too_few", "too_coarse"} and all(float(r["psi"] or 0) == 0 for r in between)

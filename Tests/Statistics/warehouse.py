@@ -44,8 +44,7 @@ class Warehouse:
         self.uri = uri.rsplit("/", 1)[0] + "/" + self.name
         self._psql(self.admin, f'CREATE DATABASE "{self.name}"')
         try:
-            for path in sorted((ROOT / "sql").glob("*.sql")):
-                self._psql(self.uri, path.read_text(), "-1")
+            self._psql(self.uri, "".join(path.read_text() + "\n" for path in sorted((ROOT / "sql").glob("*.sql"))), "-1")
         except BaseException:
             self.close()
             raise
@@ -72,9 +71,11 @@ class Warehouse:
         """Rows as dictionaries of text; a null is empty."""
         return list(csv.DictReader(io.StringIO(self._psql(self.uri, statement))))
 
-    def copy(self, table, columns, rows):
+    def copy(self, table, columns, rows, then=""):
+        """Adds rows; answers what the statement after it says."""
         lines = "".join("\t".join(text(v) for v in row) + "\n" for row in rows)
-        self._psql(self.uri, f"COPY {table} ({', '.join(columns)}) FROM stdin;\n{lines}\\.\n")
+        done = self._psql(self.uri, f"COPY {table} ({', '.join(columns)}) FROM stdin;\n{lines}\\.\n{then}")
+        return list(csv.DictReader(io.StringIO(done)))
 
     def model(self, name):
         """A model with one series: its number and the series'."""
@@ -86,13 +87,13 @@ class Warehouse:
         return int(found["model_id"]), int(found["series_id"])
 
     def features(self, model, names, role="feature"):
-        self.copy("nadi_store.feature", ["model_id", "role", "feature_name"], [(model, role, n) for n in names])
-        rows = self.query(f"SELECT feature_name, feature_id FROM nadi_store.feature WHERE model_id = {model} AND role = '{role}'")
+        rows = self.copy("nadi_store.feature", ["model_id", "role", "feature_name"], [(model, role, n) for n in names],
+                         f"SELECT feature_name, feature_id FROM nadi_store.feature WHERE model_id = {model} AND role = '{role}'")
         return {r["feature_name"]: int(r["feature_id"]) for r in rows if r["feature_name"] in names}
 
     def categories(self, feature, values):
-        self.copy("nadi_store.category", ["feature_id", "value"], [(feature, v) for v in values])
-        rows = self.query(f"SELECT value, category_id FROM nadi_store.category WHERE feature_id = {feature}")
+        rows = self.copy("nadi_store.category", ["feature_id", "value"], [(feature, v) for v in values],
+                         f"SELECT value, category_id FROM nadi_store.category WHERE feature_id = {feature}")
         return {r["value"]: int(r["category_id"]) for r in rows}
 
     def reference(self, model, frozen, rows, effective=START - timedelta(days=1), name="training"):
@@ -115,13 +116,13 @@ class Warehouse:
     def activate(self, model, number, effective):
         self.copy("nadi_store.reference_activation", ["model_id", "effective_from", "reference_id"], [(model, effective, number)])
 
-    def requests(self, series, hours):
-        """{hour: successful predictions}, into hour and day."""
-        days = {}
+    def requests(self, series, hours, days=True):
+        """{hour: successful predictions}, into hour and, unless told otherwise, day."""
+        with_days, days = days, {}
         for at, n in hours.items():
             day = at.replace(hour=0)
             days[day] = days.get(day, 0) + n
-        for table, column, counts in (("request_hour", "hour", hours), ("request_day", "day", days)):
+        for table, column, counts in (("request_hour", "hour", hours), ("request_day", "day", days))[: 2 if with_days else 1]:
             self.copy(
                 f"nadi_store.{table}",
                 ["series_id", column, "requests", "predictions", "errors", "failed_predictions", "latency_count", "latency_sum",

@@ -44,7 +44,7 @@ class Path:
         self.writers = 0
         self._psql(self.admin, f'CREATE DATABASE "{self.name}"')
         try:
-            self.nadi("migrate", "--sql-directory", ROOT / "sql")
+            self.nadi("migrate")
         except BaseException:
             self.close()
             raise
@@ -60,8 +60,10 @@ class Path:
 
     def nadi(self, *arguments, status=0):
         """Runs a subcommand, which must end with `status`; its standard output."""
+        if "--config" not in arguments:
+            arguments = [*arguments, "--config", self.configuration]
         done = subprocess.run(
-            [program(), *map(str, arguments), "--config", self.configuration], capture_output=True, text=True, timeout=900)
+            [program(), *map(str, arguments), "--sql-directory", ROOT / "sql"], capture_output=True, text=True, timeout=900)
         assert done.returncode == status, f"nadi {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

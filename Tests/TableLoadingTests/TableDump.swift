@@ -27,7 +27,7 @@ struct TableDump {
                 """
                 SELECT \(series) || ' ' || f.role || ' ' || f.feature_name || ' ' || \(time),
                        concat_ws('|', numeric_count, categorical_count, null_count, wrong_type_count, minimum, maximum,
-                           log_bins, log_counts, other_count,
+                           log_bins, log_counts, other_count, \(Self.edgeSet), coalesce(edge_counts::text, 'none'),
                            (SELECT string_agg(c.value || '=' || u.n, ',' ORDER BY c.value COLLATE "C")
                             FROM unnest(category_ids, category_counts) AS u (id, n)
                             JOIN nadi_store.category AS c ON c.category_id = u.id)),
@@ -88,9 +88,21 @@ struct TableDump {
         try add(
             "hour_edge_set",
             """
-            SELECT m.model_name || ' ' || t.hour, t.edge_set_id::text, ARRAY[0]
+            SELECT m.model_name || ' ' || t.hour, \(Self.edgeSet), ARRAY[0]
             FROM nadi_store.hour_edge_set AS t JOIN nadi_store.model AS m USING (model_id)
             """, connection)
+        for (table, time) in [("drift_hour", "hour"), ("drift_day", "day")] {
+            try add(
+                table,
+                """
+                SELECT concat_ws('/', m.model_name, coalesce(f.role, 'score'), f.feature_name, \(time)),
+                       concat_ws('|', e.reference_name, value_kind, baseline_count, current_count, bin_count, drift_state),
+                       ARRAY[coalesce(psi, -1), coalesce(ks, -1), coalesce(current_missing_rate, -1)]
+                FROM nadi_store.\(table) AS t JOIN nadi_store.model AS m USING (model_id)
+                LEFT JOIN nadi_store.feature AS f USING (feature_id)
+                LEFT JOIN nadi_store.reference AS e USING (reference_id)
+                """, connection)
+        }
         try add(
             "outcome",
             """
@@ -134,6 +146,12 @@ struct TableDump {
             }
         }
     }
+
+    /// An edge set's name, whatever its number.
+    private static let edgeSet = """
+        coalesce((SELECT reference_name FROM nadi_store.reference AS e WHERE e.reference_id = t.edge_set_id),
+                 t.edge_set_id::text)
+        """
 
     /// The sum of `labelled` over the rows of outcome_hour.
     var labelled: Int64 {

@@ -1,7 +1,10 @@
 """The demo's cross-check: DuckDB reads the bucket's objects, and nothing else, and must find what PostgreSQL's views say:
-requests, errors, classes, and each numeric feature's mean and standard deviation, by model and hour."""
+requests, errors, classes, and each numeric feature's mean and standard deviation, by model and hour. Then what `nadi drift`
+says of the iris model, against PSI and the exact KS distance of the raw values and the reference's file."""
 
 import argparse
+import json
+import math
 import os
 import pathlib
 import subprocess
@@ -17,6 +20,9 @@ parser.add_argument("--endpoint", required=True)
 parser.add_argument("--bucket", required=True)
 parser.add_argument("--prefix", default="")
 parser.add_argument("--postgres", required=True, help="URI of a reader; the credentials for S3 come from AWS_... variables")
+parser.add_argument("--drift", required=True, help="what nadi drift --json said")
+parser.add_argument("--reference", required=True, help="the reference's CSV file")
+parser.add_argument("--load", required=True, help="what load.py said")
 arguments = parser.parse_args()
 
 scratch = tempfile.TemporaryDirectory()
@@ -116,6 +122,85 @@ agree &= compare(
               WHERE slice_key = 'all' AND feature_role = 'feature' AND numeric_count > 0
               WINDOW w AS (PARTITION BY model_name, bucket_start, feature_name)) AS s
         GROUP BY 1, 2, 3""")
+
+
+# --- drift: from the raw values of the bucket and of the reference's file, with formulas of its own ---------------------
+
+FEATURES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+said = json.loads(pathlib.Path(arguments.drift).read_text())
+loaded = json.loads(pathlib.Path(arguments.load).read_text())
+rows = {row["name"]: row for row in said["features"] if row["role"] == "feature"}
+
+
+def values(feature, first, last):
+    """The feature's values of [first, last), sorted."""
+    return [v for v, in database.execute(
+        f"""SELECT (features->>'{feature}')::DOUBLE AS v FROM prediction
+            WHERE model = 'iris' AND NOT failed AND hour >= $first::TIMESTAMP AND hour < $last::TIMESTAMP ORDER BY v""",
+        {"first": first.rstrip("Z"), "last": last.rstrip("Z")}).fetchall()]
+
+
+def reference(feature):
+    return [v for v, in database.execute(
+        f"SELECT {feature}::DOUBLE AS v FROM read_csv('{arguments.reference}', header = true) ORDER BY v").fetchall()]
+
+
+def psi(a, b):
+    """PSI of sorted samples on the deciles of the first, half a count in every cell."""
+    edges = sorted({a[len(a) * k // 10] for k in range(1, 10)})
+    cells = [[0] * (len(edges) + 1) for _ in (a, b)]
+    for cell, sample in zip(cells, (a, b)):
+        for v in sample:
+            cell[sum(v >= edge for edge in edges)] += 1
+    half = 0.5 * len(cells[0])
+    pairs = [((x + 0.5) / (len(a) + half), (y + 0.5) / (len(b) + half)) for x, y in zip(*cells)]
+    return sum((p - q) * math.log(p / q) for p, q in pairs)
+
+
+def gap(a, b):
+    """The exact KS distance."""
+    return max(abs(sum(v <= x for v in a) / len(a) - sum(v <= x for v in b) / len(b)) for x in sorted({*a, *b}))
+
+
+def check_drift():
+    faults = []
+    for name in FEATURES:
+        row, base, now = rows[name], reference(name), values(name, said["from"], said["to"])
+        exact, other = gap(base, now), psi(base, now)
+        if (row["baseline_count"], row["current_count"]) != (len(base), len(now)):
+            faults.append(f"{name}: counts {row['baseline_count']}, {row['current_count']}; the raw data have {len(base)}, {len(now)}")
+        if not exact - 0.02 <= row["ks"] <= exact + 1e-9:
+            faults.append(f"{name}: KS {row['ks']}, exact {exact}")
+        expected = "drifted" if loaded["drift_last"] and name == "petal_length" else "stable"
+        if row["state"] != expected:
+            faults.append(f"{name} is {row['state']}, not {expected}")
+        if expected == "drifted" and not (row["psi"] > row["psi_noise"] > 0 and 0.5 * other < row["psi"] < 2 * other):
+            faults.append(f"{name}: PSI {row['psi']}, noise {row['psi_noise']}; on plain deciles {other}")
+    if loaded["drift_last"]:
+        faults += check_since(rows["petal_length"].get("since"))
+    for fault in faults:
+        print(f"check: {fault}")
+    if not faults:
+        print(f"check: nadi drift is right: petal_length since {rows['petal_length'].get('since')}, the other features stable"
+              if loaded["drift_last"] else "check: nadi drift is right: all features stable")
+    return not faults
+
+
+def check_since(since):
+    """The hour from which on PSI of the raw values stays high, give or take what its bins differ from plain deciles."""
+    if not since:
+        return ["petal_length: no hour from which on it is drifted"]
+    base, hours = reference("petal_length"), sorted(loaded["hours"])
+    by_hour = {hour: psi(base, values("petal_length", hour, following)) for hour, following in zip(hours, [*hours[1:], loaded["to"]])}
+    start = since[:19] + "Z"
+    before = [hour for hour in hours if hour < start]
+    faults = [f"petal_length: PSI {by_hour[hour]} at {hour}, after {since}" for hour in hours if hour >= start and by_hour[hour] < 0.15]
+    if before and by_hour[before[-1]] > 0.27:
+        faults.append(f"petal_length: PSI {by_hour[before[-1]]} at {before[-1]}, before {since}")
+    return faults
+
+
+agree &= check_drift()
 if not agree:
     sys.exit("check: DuckDB and PostgreSQL do not agree")
 print(f"DuckDB agrees, from the {count} objects of the bucket alone")

@@ -52,10 +52,10 @@ FROM (VALUES ('before', :'first'::timestamptz, :'before_until'::timestamptz),
 CROSS JOIN LATERAL nadi.feature_statistics('iris', starts, ends, ARRAY['petal_length']) AS s
 ORDER BY starts;
 
-\echo '-- Drift of all features between the two'
-SELECT feature_name AS feature, first_count AS "n before", second_count AS "n after", round(psi::numeric, 3) AS psi,
-       round(psi_noise::numeric, 3) AS noise, round(ks::numeric, 3) AS ks, drift_state AS state, reason
-FROM nadi.drift_between('iris', :'first', :'before_until', :'after_from', :'last')
+\echo '-- Drift of all features after the change, against the reference'
+SELECT feature_name AS feature, baseline_count AS "n reference", current_count AS n, round(psi::numeric, 3) AS psi,
+       round(psi_noise::numeric, 3) AS noise, round(ks::numeric, 3) AS ks, drift_state AS state, moved_bins AS moved
+FROM nadi.drift('iris', :'after_from', :'last')
 ORDER BY psi DESC NULLS LAST;
 \else
 \echo '-- Petal length: no whole hours on both sides of a change, so nothing is compared'
@@ -69,3 +69,11 @@ SELECT to_char(bucket_start, 'MM-DD HH24:MI') AS hour, prediction_count AS predi
        quality_state AS state
 FROM nadi.accuracy('iris', :'first', :'last', interval '1 hour')
 ORDER BY bucket_start;
+
+\echo '-- What the scores alone promise (CBPE), beside what the labels say: wrong petals fool the model and its scores alike'
+SELECT to_char(e.bucket_start, 'MM-DD HH24:MI') AS hour, round((100 * e.estimate)::numeric, 1) AS "estimated %",
+       round((100 * e.alert_lower)::numeric, 1) AS "alert below", e.estimate_state AS state, round((100 * a.accuracy)::numeric, 1) AS "measured %"
+FROM nadi.estimated_performance('iris', :'first', :'last', interval '1 hour') AS e
+LEFT JOIN nadi.accuracy('iris', :'first', :'last', interval '1 hour') AS a USING (bucket_start)
+WHERE e.measure = 'accuracy' AND e.class_name = '(all)'
+ORDER BY e.bucket_start;

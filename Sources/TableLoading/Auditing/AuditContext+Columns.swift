@@ -3,25 +3,34 @@ internal import TableStorage
 /// A column that is compared, and how rows of it add up.
 struct AuditColumn {
     let name: String
+    /// What one row says.
     let expression: String
-    var sum = "sum"
+    /// What a group of rows says.
+    let sum: String
 
-    init(_ name: String) {
+    private init(_ name: String, _ expression: String, _ sum: String) {
         self.name = name
-        expression = name
+        self.expression = expression
+        self.sum = sum
     }
+
+    init(_ name: String) { self.init(name, name, "sum(\(name))") }
 
     /// The sum of an array.
     init(totalOf array: String) {
-        name = "total of \(array)"
-        expression = Self.total(array)
+        self.init("total of \(array)", Self.total(array), "sum(\(Self.total(array)))")
     }
 
-    init(_ name: String, by sum: String) {
-        self.name = name
-        expression = name
-        self.sum = sum
-    }
+    init(_ name: String, by sum: String) { self.init(name, name, "\(sum)(\(name))") }
+
+    /// Edge sets and counts on them, which different edges take away.
+    static let edges = [
+        AuditColumn("edge_set_id", "edge_set_id", "CASE WHEN \(sameEdges) THEN min(edge_set_id) ELSE -1 END"),
+        AuditColumn(
+            "total of edge_counts", total("edge_counts"),
+            "CASE WHEN \(sameEdges) THEN sum(\(total("edge_counts"))) ELSE 0 END"),
+    ]
+    private static let sameEdges = "min(edge_set_id) = max(edge_set_id)"
 
     static func total(_ array: String) -> String { "(SELECT coalesce(sum(n), 0) FROM unnest(\(array)) AS n)" }
 
@@ -33,7 +42,7 @@ struct AuditColumn {
         + [
             AuditColumn(totalOf: "log_counts"), AuditColumn(totalOf: "category_counts"),
             AuditColumn("minimum", by: "min"), AuditColumn("maximum", by: "max"),
-        ]
+        ] + edges
     static let score = [AuditColumn(totalOf: "counts"), AuditColumn(totalOf: "positive_counts")]
     static let outcome =
         ["labelled", "classified", "correct", "log_loss_count", "error_count", "delay_count"].map { AuditColumn($0) }
@@ -92,7 +101,7 @@ extension AuditContext {
         _ columns: [AuditColumn], names: (join: String, name: String), leftWhere: String = "true",
         rightWhere: String = "true", _ report: inout AuditReport
     ) throws {
-        let sums = columns.enumerated().map { "\($1.sum)(\($1.expression)) AS c\($0)" }.joined(separator: ", ")
+        let sums = columns.enumerated().map { "\($1.sum) AS c\($0)" }.joined(separator: ", ")
         let plain = columns.enumerated().map { "\($1.expression) AS c\($0)" }.joined(separator: ", ")
         let differ = columns.indices.map { "coalesce(p.c\($0), 0) <> coalesce(w.c\($0), 0)" }
         let words = zip(columns, columns.indices).map { column, place in
@@ -160,6 +169,15 @@ extension AuditContext {
                 + "AND t.numeric_count + t.categorical_count + t.null_count + t.wrong_type_count > \(successes)",
             join: request + " JOIN nadi_store.feature AS f ON f.feature_id = t.feature_id",
             "a feature has more values than there are successful predictions")
+        try check(
+            "feature",
+            "t.edge_set_id <> coalesce(e.edge_set_id, 0) OR (t.edge_counts IS NULL) <> (r.reference_id IS NULL) "
+                + "OR cardinality(t.edge_counts) <> cardinality(r.edges) + 1 "
+                + "OR (t.edge_counts IS NOT NULL AND \(total("edge_counts")) <> t.numeric_count)",
+            join: "LEFT JOIN nadi_store.hour_edge_set AS e ON e.model_id = s.model_id AND e.hour = t.hour "
+                + "LEFT JOIN nadi_store.reference_feature AS r ON r.reference_id = t.edge_set_id "
+                + "AND r.feature_id = t.feature_id AND \(HourEdgeSets.hasEdges("r"))",
+            "counts on edges are not all numbers of the feature, or not on the edges that the hour is on")
         // Hours that are to be joined again, that are closed, and those whose outcome rows have aged out, are not whole.
         try each(
             """
@@ -197,7 +215,8 @@ extension AuditContext {
             ("request", "0", AuditColumn.request),
             (
                 "feature", "t.feature_id",
-                Array(AuditColumn.feature.prefix(5)) + [AuditColumn(totalOf: "category_counts")]
+                Array(AuditColumn.feature.prefix(5))
+                    + [AuditColumn(totalOf: "category_counts"), AuditColumn(totalOf: "edge_counts")]
             ),
             ("score", "t.category_id", AuditColumn.score),
         ] {

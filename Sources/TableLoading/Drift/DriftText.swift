@@ -93,9 +93,10 @@ extension DriftReport {
         String(Timestamp.format(ms).prefix(16).map { $0 == "T" ? " " : $0 })
     }
 
+    /// Which bins moved, and what else did: the reason alone where it says more than that the distribution moved.
     private static func explanation(_ row: Row) -> String {
-        ["drifted", "shifted"].contains(row.state) && !row.moved.isEmpty
-            ? [row.reason, row.moved].filter { !$0.isEmpty }.joined(separator: "; ") : row.reason
+        if row.moved.isEmpty || !["drifted", "shifted"].contains(row.state) { return row.reason }
+        return row.reason == "distribution" ? row.moved : "\(row.reason): \(row.moved)"
     }
 
     private static func missing(_ row: Row) -> String {

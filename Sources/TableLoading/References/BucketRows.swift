@@ -47,7 +47,9 @@ package struct BucketRows: Sendable {
                 summary.predictions > 0
                     ? "none of the \(summary.predictions) predictions of \(model) from \(hours) is without error and as asked"
                     : "no prediction of \(model) is loaded from \(hours)",
-                remedy: summary.unread.first.map { "\(summary.unread.count) objects cannot be read, first \($0.key): \($0.reason)" }
+                remedy: summary.unread.first.map {
+                    "\(summary.unread.count) objects cannot be read, first \($0.key): \($0.reason)"
+                }
                     ?? "See `nadi status`, and the model's name in nadi.requests")
         }
         let waiting = labels.waiting
@@ -73,7 +75,8 @@ package struct BucketRows: Sendable {
         var notes: [String] = []
         if !summary.unread.isEmpty, let first = summary.unread.first {
             notes.append(
-                "\(summary.unread.count) objects cannot be read, so that their rows are left out, first \(first.key): \(first.reason)")
+                "\(summary.unread.count) objects cannot be read, so that their rows are left out, first \(first.key): \(first.reason)"
+            )
         }
         if left > 0 { notes.append("\(left) predictions that failed or are not as asked are left out") }
         return (builder, notes)

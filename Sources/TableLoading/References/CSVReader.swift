@@ -57,7 +57,8 @@ package struct CSVReader {
     package mutating func finish(_ body: (Row) throws -> Void) throws {
         if state == .quoted {
             throw LoadError(
-                .reference, "line \(firstLine): a quoted field has no end", remedy: "Close it, or double quotes within it")
+                .reference, "line \(firstLine): a quoted field has no end",
+                remedy: "Close it, or double quotes within it")
         }
         if !isBlank || state != .begin || !ends.isEmpty { try endRow(body) }
     }

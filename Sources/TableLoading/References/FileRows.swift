@@ -55,7 +55,7 @@ package struct FileRows {
         var sink: (any RowSink)?
         func take(_ piece: UnsafeRawBufferPointer) throws {
             guard !piece.isEmpty else { return }
-            if sink == nil { sink = makeSink(piece) }
+            if sink == nil { sink = makeSink(piece, &builder) }
             try sink?.take(piece, &self, &builder)
         }
         var buffer = [UInt8](repeating: 0, count: 256 << 10)
@@ -88,10 +88,12 @@ package struct FileRows {
         try check(path, &builder)
     }
 
-    private func makeSink(_ piece: UnsafeRawBufferPointer) -> any RowSink {
+    private func makeSink(_ piece: UnsafeRawBufferPointer, _ builder: inout ReferenceBuilder) -> any RowSink {
         let isJSON = piece.first { ![0xEF, 0xBB, 0xBF, 0x20, 0x09, 0x0D, 0x0A].contains($0) } == UInt8(ascii: "{")
         let chosen = format ?? (isJSON ? .jsonl : .csv)
-        return chosen == .csv ? CSVSink(delimiter: options.delimiter) : JSONSink()
+        if chosen == .jsonl { return JSONSink() }
+        builder.takeNumbersAsTexts()
+        return CSVSink(delimiter: options.delimiter)
     }
 
     private mutating func check(_ path: String, _ builder: inout ReferenceBuilder) throws {
@@ -101,7 +103,8 @@ package struct FileRows {
                 .reference,
                 otherModels > 0
                     ? "\(path) holds no prediction of the model \(model), but \(otherModels) of others"
-                    : "\(path) holds no rows" + (faults > 0 ? ": \(faults) lines cannot be read, first \(firstFault)" : ""),
+                    : "\(path) holds no rows"
+                        + (faults > 0 ? ": \(faults) lines cannot be read, first \(firstFault)" : ""),
                 remedy: "A CSV file has a header and at least one row; JSON lines have an object in each line")
         }
         let absent = options.absent(Array(seenColumns))
@@ -113,7 +116,8 @@ package struct FileRows {
         if faults > 0 { notes.append("\(faults) lines cannot be read and are left out, first \(firstFault)") }
         if otherModels > 0 { notes.append("\(otherModels) predictions of other models are left out") }
         for (column, fault) in valueFaults.sorted(by: { $0.key < $1.key }) {
-            notes.append("\(column): \(fault.count) values are not what was expected and count as none, first \(fault.first)")
+            notes.append(
+                "\(column): \(fault.count) values are not what was expected and count as none, first \(fault.first)")
         }
     }
 
@@ -140,7 +144,8 @@ package struct FileRows {
     /// Takes a native event.
     mutating func take(_ event: EventView, _ names: () -> [String], _ builder: inout ReferenceBuilder) {
         if event.type == .outcome {
-            guard event.isModel(model), event.name == "label", let id = event.predictionID, let label = event.label else {
+            guard event.isModel(model), event.name == "label", let id = event.predictionID, let label = event.label
+            else {
                 return
             }
             labels.add(label: ReferenceValue(label), id: id)

@@ -35,7 +35,9 @@ extension ReferenceStore {
                 throw LoadError(
                     .reference,
                     "\(entry.hours) loaded hours are binned on the reference \(entry.name) of \(entry.model)",
-                    remedy: "Bin them on what is in force now: `nadi rebuild --from \(LoadClock.rfcHour(row.time(0))) --to \(to)`")
+                    remedy:
+                        "Bin them on what is in force now: `nadi rebuild --from \(LoadClock.rfcHour(row.time(0))) --to \(to)`"
+                )
             }
             for table in ["feature", "score", "spread", "performance"] {
                 try connection.query(

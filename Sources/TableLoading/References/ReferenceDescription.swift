@@ -35,7 +35,8 @@ package enum ReferenceDescription {
 
     /// For people.
     package static func text(_ entry: ReferenceListing.Entry, _ connection: Connection) throws -> String {
-        var out = "Reference \(entry.id) \"\(entry.name)\" of \(entry.model), made \(LoadClock.hourText(entry.created_ms)) UTC "
+        var out =
+            "Reference \(entry.id) \"\(entry.name)\" of \(entry.model), made \(LoadClock.hourText(entry.created_ms)) UTC "
         out += "from \(entry.source)\n\(entry.rows) rows"
         if entry.sampledFrom > entry.rows { out += " (a sample of \(entry.sampledFrom))" }
         if let first = entry.firstTime_ms, let last = entry.lastTime_ms {
@@ -71,8 +72,11 @@ package enum ReferenceDescription {
             let isNumeric = row.text(1) == "numeric"
             let edges = Int(row.optionalInteger(4) ?? 0)
             var holds = "-"
-            if isNumeric, let least = row.optionalReal(6), let mean = row.optionalReal(7), let most = row.optionalReal(8) {
-                holds = "\(ReferenceSummary.short(least)) .. \(ReferenceSummary.short(most)), mean \(ReferenceSummary.short(mean))"
+            if isNumeric, let least = row.optionalReal(6), let mean = row.optionalReal(7),
+                let most = row.optionalReal(8)
+            {
+                holds =
+                    "\(ReferenceSummary.short(least)) .. \(ReferenceSummary.short(most)), mean \(ReferenceSummary.short(mean))"
                 if let deviation = row.optionalReal(9) { holds += ", deviation \(ReferenceSummary.short(deviation))" }
             } else if let categories = row.optionalText(14) {
                 holds = categories
@@ -99,7 +103,9 @@ package enum ReferenceDescription {
             """, [.integer(entry.id)]
         ).rows
         if rows.isEmpty { return "" }
-        var table = TextTable(["score of", "rows", "mean", "labels", "label rate", "calibrated: lowest", "at 0.5", "highest"])
+        var table = TextTable([
+            "score of", "rows", "mean", "labels", "label rate", "calibrated: lowest", "at 0.5", "highest",
+        ])
         table.rightAligned = [1, 2, 3, 4, 5, 6, 7]
         for row in rows {
             let count = row.real(1)
@@ -143,7 +149,9 @@ package enum ReferenceDescription {
             WHERE s.reference_id = $1 ORDER BY s.window_hours, f.role DESC, s.feature_id
             """, [.integer(entry.id)]
         ).rows
-        if rows.isEmpty { return "\nNo spread between its own hours, days or weeks: it has no times, or too few rows.\n" }
+        if rows.isEmpty {
+            return "\nNo spread between its own hours, days or weeks: it has no times, or too few rows.\n"
+        }
         var table = TextTable([
             "own spread of", "between", "windows", "largest psi", "share", "missing", "unseen", "out of range",
         ])

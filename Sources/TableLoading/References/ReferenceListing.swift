@@ -43,7 +43,8 @@ package enum ReferenceListing {
         if found.isEmpty, let id = Int64(text) { found = known.filter { $0.id == id } }
         if found.count > 1 {
             throw LoadError(
-                .reference, "\(found.count) models have a reference \(text): \(found.map(\.model).joined(separator: ", "))",
+                .reference,
+                "\(found.count) models have a reference \(text): \(found.map(\.model).joined(separator: ", "))",
                 remedy: "Say --model, or the number")
         }
         guard let one = found.first else {
@@ -62,7 +63,8 @@ package enum ReferenceListing {
         let found = try entries(
             "r.reference_id = $1 AND r.deleted_at IS NULL", [.integer(id)], connection)
         guard let one = found.first else {
-            throw LoadError(.reference, "the reference \(id) was deleted meanwhile", remedy: "See `nadi reference list`")
+            throw LoadError(
+                .reference, "the reference \(id) was deleted meanwhile", remedy: "See `nadi reference list`")
         }
         return one
     }
@@ -72,7 +74,9 @@ package enum ReferenceListing {
     package static func model(_ name: String, _ connection: Connection) throws -> Int64 {
         let rows = try connection.query("SELECT model_id FROM nadi_store.model WHERE model_name = $1", [.text(name)])
         if let row = rows.first { return row.integer(0) }
-        let known = try connection.query("SELECT model_name FROM nadi_store.model ORDER BY 1 LIMIT 20").rows.map { $0.text(0) }
+        let known = try connection.query("SELECT model_name FROM nadi_store.model ORDER BY 1 LIMIT 20").rows.map {
+            $0.text(0)
+        }
         throw LoadError(
             .reference, "there is no model \(name)",
             remedy: known.isEmpty

@@ -26,12 +26,14 @@ struct ReferenceRows {
             let refused = feature.categories.count { mine[ExactName($0.value)] == nil }
             if refused > 0 {
                 warnings.append(
-                    "\(feature.name): \(refused) categories are beyond the cap of the model's dictionary and count as other")
+                    "\(feature.name): \(refused) categories are beyond the cap of the model's dictionary and count as other"
+                )
             }
             try insert(feature, featureID, mine)
         }
         if left > 0 {
-            warnings.append("\(left) features are beyond the cap of the model's features and are left out; raise caps.features")
+            warnings.append(
+                "\(left) features are beyond the cap of the model's features and are left out; raise caps.features")
         }
         let classes = features[ExactName("prediction/" + FeatureKey.predictionName)].flatMap { categories[$0] } ?? [:]
         for score in reference.scores {

@@ -84,7 +84,8 @@ package enum ReferenceSummary {
         for score in reference.scores {
             guard let errors = score.calibrationErrors else { continue }
             let name = score.className.map { "score of \($0)" } ?? "score"
-            out += "Calibration of the \(name): expected error \(short(errors.raw)), after isotonic regression "
+            out +=
+                "Calibration of the \(name): expected error \(short(errors.raw)), after isotonic regression "
                 + "\(short(errors.isotonic)): \(score.isIsotonic ? "isotonic is used" : "the score is used as it is")\n"
         }
         return out

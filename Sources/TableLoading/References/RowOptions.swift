@@ -35,7 +35,8 @@ package struct RowOptions: Sendable {
         var seen: Set<String> = []
         for name in named where !seen.insert(name).inserted {
             throw LoadError(
-                .reference, "the column \(name) is named by two of --time, --prediction, --score, --class-score, --label "
+                .reference,
+                "the column \(name) is named by two of --time, --prediction, --score, --class-score, --label "
                     + "and --ignore", remedy: "A column is one of them")
         }
     }

@@ -23,6 +23,12 @@ package struct RangePredictions: Sendable {
         package var seq: Int
         /// From 1.
         package var line: Int
+
+        package init(writer: String, seq: Int, line: Int) {
+            self.writer = writer
+            self.seq = seq
+            self.line = line
+        }
     }
 
     let store: any ObjectStore
@@ -52,7 +58,8 @@ package struct RangePredictions: Sendable {
     ///   ``DatabaseError``. An object that is gone or altered is named in the summary.
     package func forEach(
         model: String, _ range: Range<Int64>,
-        _ body: (_ event: EventView, _ place: Place, _ raw: UnsafeBufferPointer<UInt8>, _ reader: PredictionReader) -> Void
+        _ body: (_ event: EventView, _ place: Place, _ raw: UnsafeBufferPointer<UInt8>, _ reader: PredictionReader) ->
+            Void
     ) async throws -> Summary {
         var summary = Summary()
         let reader = PredictionReader(mappings: mappings)
