@@ -26,9 +26,12 @@ struct ReferenceFileTests {
         let answer = try create(pipeline, config, path, TrainingFile.options)
         #expect(answer.status == 0, "\(answer.text)")
         for words in [
-            "4000 rows, 2018-01-01 00:00 to 2018-01-25", "task binary", "debt_to_income_ratio     numeric         2 %",
+            "4000 rows, 2018-01-01 00:00 to 2018-01-25", "task binary",
             "driver_tenure: 40 of 4000 values are not numeric", "Labels say: accuracy", "It is not in force yet",
         ] { #expect(answer.text.contains(words), "\(words)\n\(answer.text)") }
+
+        let ratio = answer.text.split(separator: "\n").first { $0.hasPrefix("debt_to_income_ratio") }
+        #expect(ratio?.split(separator: " ").prefix(4) == ["debt_to_income_ratio", "numeric", "2", "%"])
 
         var options = RowOptions()
         (options.time, options.prediction, options.score) = ("timestamp", "y_pred", "y_pred_proba")
