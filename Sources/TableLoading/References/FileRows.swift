@@ -136,6 +136,11 @@ package struct FileRows {
 
     /// What a column is, and its place as a feature.
     mutating func column(_ name: String, _ builder: inout ReferenceBuilder) -> (RowOptions.Role, Int) {
+        // No event can have such a name.
+        if name.isEmpty || name.utf8.count > 256 || name.utf8.contains(0) {
+            notes.append("the column \"\(name.prefix(40))\" is left out: a name has 1 to 256 bytes")
+            return (.ignored, -1)
+        }
         seenColumns.insert(name)
         let role = options.role(name)
         return (role, role == .feature ? builder.feature(name) : -1)
@@ -205,7 +210,7 @@ private final class CSVSink: RowSink {
         for place in 0..<row.count {
             let name = row.text(place)
             // The index that pandas writes has no name.
-            if name.isEmpty {
+            if name.isEmpty, place == 0 {
                 header.append((name, .ignored, -1))
                 continue
             }

@@ -26,9 +26,12 @@ struct ReferenceFileTests {
         let answer = try create(pipeline, config, path, TrainingFile.options)
         #expect(answer.status == 0, "\(answer.text)")
         for words in [
-            "4000 rows, 2018-01-01 00:00 to 2018-01-25", "task binary", "debt_to_income_ratio     numeric         2 %",
+            "4000 rows, 2018-01-01 00:00 to 2018-01-25", "task binary",
             "driver_tenure: 40 of 4000 values are not numeric", "Labels say: accuracy", "It is not in force yet",
         ] { #expect(answer.text.contains(words), "\(words)\n\(answer.text)") }
+
+        let ratio = answer.text.split(separator: "\n").first { $0.hasPrefix("debt_to_income_ratio") }
+        #expect(ratio?.split(separator: " ").prefix(4) == ["debt_to_income_ratio", "numeric", "2", "%"])
 
         var options = RowOptions()
         (options.time, options.prediction, options.score) = ("timestamp", "y_pred", "y_pred_proba")
@@ -258,6 +261,37 @@ struct ReferenceFileTests {
         #expect(try isEmpty(pipeline))
         #expect(try create(pipeline, config, path, TrainingFile.options + ["--activate"]).status == 0)
         #expect(try pipeline.database.connect().query("SELECT FROM nadi_store.reference_activation").count == 1)
+    }
+
+    @Test func ofCreatesAtOnceWithOneNameOneIsMade() async throws {
+        let pipeline = try Pipeline()
+        let config = try pipeline.configuration()
+        let path = try TrainingFile(rows: 400).write(pipeline.folder)
+        let processes = try (0..<4).map { _ in
+            try ChildProcess(
+                Program.path ?? "",
+                ["reference", "create", "--config", config, "--model", "loan", "--name", "train", "--from-file", path])
+        }
+        #expect(processes.map { $0.wait() }.sorted() == [0, 1, 1, 1])
+        let row = try pipeline.database.connect().query(
+            """
+            SELECT (SELECT count(*) FROM nadi_store.reference), (SELECT count(*) FROM nadi_store.edge_set WHERE edge_set_id > 0),
+                   (SELECT count(*) FROM nadi_store.reference_feature), (SELECT count(*) FROM nadi_store.feature)
+            """)[0]
+        #expect((0..<4).map { row.integer($0) } == [1, 1, 12, 12])
+    }
+
+    @Test func namesThatNoEventCanHaveAreLeftOut() async throws {
+        let pipeline = try Pipeline()
+        let config = try pipeline.configuration()
+        let path = pipeline.folder["names.csv"]
+        let long = String(repeating: "n", count: 300)
+        try DurableFile.replace(path: path, bytes: Array(",a,,\(long)\n0,1,2,3\n".utf8))
+        let answer = try create(pipeline, config, path)
+        #expect(answer.status == 0 && answer.text.contains("the column \"\" is left out"), "\(answer.text)")
+        #expect(answer.text.contains("nnn\" is left out: a name has 1 to 256 bytes"))
+        let names = try pipeline.database.connect().query("SELECT feature_name FROM nadi_store.feature").rows
+        #expect(names.map { $0.text(0) } == ["a"])
     }
 
     @Test func capsOfTheDictionariesHold() async throws {
