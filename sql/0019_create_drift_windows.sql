@@ -74,7 +74,8 @@ BEGIN
                CASE WHEN f.reference_id IS NOT NULL THEN f.kind
                     WHEN coalesce(sa.numeric_count + sa.categorical_count, 0) > 0
                     THEN CASE WHEN sa.categorical_count > sa.numeric_count THEN 'categorical' ELSE 'numeric' END
-                    WHEN coalesce(sb.categorical_count, 0) > coalesce(sb.numeric_count, 0) THEN 'categorical' ELSE 'numeric' END AS value_kind,
+                    WHEN coalesce(sb.categorical_count, 0) > coalesce(sb.numeric_count, 0) THEN 'categorical'
+                    ELSE 'numeric' END AS value_kind,
                coalesce(f.numeric_count, sa.numeric_count, 0) AS numeric_a, coalesce(sb.numeric_count, 0) AS numeric_b,
                coalesce(f.categorical_count, sa.categorical_count, 0) AS categorical_a, coalesce(sb.categorical_count, 0) AS categorical_b,
                CASE WHEN f.reference_id IS NULL THEN coalesce(sa.deviation, 0)
@@ -173,7 +174,8 @@ BEGIN
         GROUP BY 1, 2, 3
     ), score_sides AS (
         SELECT c.pair, c.reference_id, array_agg(c.a ORDER BY c.bin) AS a, array_agg(c.b ORDER BY c.bin) AS b,
-               array_agg(c.bin ORDER BY c.bin) AS codes, array_agg(e.lower ORDER BY c.bin) AS lowers, array_agg(e.upper ORDER BY c.bin) AS uppers,
+               array_agg(c.bin ORDER BY c.bin) AS codes, array_agg(e.lower ORDER BY c.bin) AS lowers,
+               array_agg(e.upper ORDER BY c.bin) AS uppers,
                sum(c.a) AS n_a, sum(c.b) AS n_b,
                sqrt(greatest(0, sum(c.a * ((e.lower + e.upper) / 2) ^ 2) - sum(c.a * ((e.lower + e.upper) / 2)) ^ 2 / nullif(sum(c.a), 0))
                    / nullif(sum(c.a) - 1, 0)) AS deviation
@@ -268,7 +270,8 @@ CREATE FUNCTION nadi_store.drift_rows(
            CASE WHEN baselines IS NULL AND j.reference_id IS NULL THEN 'no reference is in force'
                 WHEN baselines IS NULL AND j.unknown THEN 'not in the reference'
                 WHEN j.missing_moved OR j.unseen_moved OR j.outside_moved OR (j.moved AND NOT j.few)
-                THEN concat_ws(', ', CASE WHEN j.moved AND NOT j.few THEN 'distribution' END, CASE WHEN j.missing_moved THEN 'missing rate' END,
+                THEN concat_ws(', ', CASE WHEN j.moved AND NOT j.few THEN 'distribution' END,
+                               CASE WHEN j.missing_moved THEN 'missing rate' END,
                                CASE WHEN j.unseen_moved THEN 'new categories' END, CASE WHEN j.outside_moved THEN 'out of range' END)
                 WHEN j.few THEN 'fewer than 200 values on a side'
                 WHEN j.psi IS NULL THEN 'no bins in common: slices have those of the reference only'

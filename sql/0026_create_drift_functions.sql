@@ -66,7 +66,8 @@ BEGIN
         model, ids, CASE WHEN shift IS NULL THEN ARRAY[from_time] ELSE ARRAY[from_time, from_time - shift] END,
         CASE WHEN shift IS NULL THEN ARRAY[to_time] ELSE ARRAY[to_time, to_time - shift] END, NULL, ARRAY[1],
         CASE WHEN shift IS NOT NULL THEN ARRAY[2] END,
-        CASE WHEN shift IS NULL THEN ARRAY[nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time)] END,
+        CASE WHEN shift IS NULL THEN ARRAY[(SELECT nadi_store.reference_at(m.model_id, to_time) FROM nadi_store.model m
+                                            WHERE m.model_name = model)] END,
         greatest(1, extract(epoch FROM to_time - from_time) / 3600)::float8, roles, features) d
     LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id
     CROSS JOIN LATERAL (SELECT coalesce(f.role, 'score') AS role, coalesce(f.feature_name, 'score') AS name) n
@@ -203,7 +204,8 @@ BEGIN
         model, ids, CASE WHEN shift IS NULL THEN ARRAY[from_time] ELSE ARRAY[from_time, from_time - shift] END,
         CASE WHEN shift IS NULL THEN ARRAY[to_time] ELSE ARRAY[to_time, to_time - shift] END, NULL, ARRAY[1],
         CASE WHEN shift IS NOT NULL THEN ARRAY[2] END,
-        CASE WHEN shift IS NULL THEN ARRAY[nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time)] END,
+        CASE WHEN shift IS NULL THEN ARRAY[(SELECT nadi_store.reference_at(m.model_id, to_time) FROM nadi_store.model m
+                                            WHERE m.model_name = model)] END,
         ARRAY[feature_role], ARRAY[feature]) p
     CROSS JOIN LATERAL unnest(p.a, p.b, p.codes, p.lowers, p.uppers) WITH ORDINALITY AS c(a, b, code, lower, upper, place)
     CROSS JOIN LATERAL (SELECT coalesce(p.open_ended AND c.place = 1, false) AS is_first,

@@ -8,7 +8,8 @@ LANGUAGE plpgsql SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     number ALIAS FOR $1;
-    touched timestamptz[] := ARRAY(SELECT DISTINCT nadi_store.bucket_of(h, interval '1 hour', NULL) FROM unnest(hours) h WHERE h IS NOT NULL ORDER BY 1);
+    touched timestamptz[] := ARRAY(
+        SELECT DISTINCT nadi_store.bucket_of(h, interval '1 hour', NULL) FROM unnest(hours) h WHERE h IS NOT NULL ORDER BY 1);
     days timestamptz[] := ARRAY(SELECT DISTINCT nadi_store.bucket_of(h, interval '1 day', NULL) FROM unnest(touched) h ORDER BY 1);
     name text := (SELECT m.model_name FROM nadi_store.model m WHERE m.model_id = number);
     ids int[];
@@ -40,7 +41,8 @@ BEGIN
                 unseen_rate, out_of_range_rate, drift_state, reason, moved_bins)
             SELECT number, d.feature_id, froms[d.pair], d.reference_id, d.value_kind, d.baseline_count, d.current_count, d.bin_count, d.psi,
                    d.psi_noise, d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square,
-                   d.baseline_missing_rate, d.current_missing_rate, d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason, d.moved_bins
+                   d.baseline_missing_rate, d.current_missing_rate, d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason,
+                   d.moved_bins
             FROM nadi_store.drift_rows(name, ids, froms, tos, NULL, ARRAY(SELECT generate_series(1, cardinality(froms))), NULL, refs, 1,
                                        NULL, NULL) d
             WHERE d.has_predictions;
@@ -51,7 +53,8 @@ BEGIN
                 unseen_rate, out_of_range_rate, drift_state, reason, moved_bins)
             SELECT number, d.feature_id, froms[d.pair], d.reference_id, d.value_kind, d.baseline_count, d.current_count, d.bin_count, d.psi,
                    d.psi_noise, d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square,
-                   d.baseline_missing_rate, d.current_missing_rate, d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason, d.moved_bins
+                   d.baseline_missing_rate, d.current_missing_rate, d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason,
+                   d.moved_bins
             FROM nadi_store.drift_rows(name, ids, froms, tos, NULL, ARRAY(SELECT generate_series(1, cardinality(froms))), NULL, refs, 24,
                                        NULL, NULL) d
             WHERE d.has_predictions;
@@ -65,8 +68,8 @@ $$;
 COMMENT ON FUNCTION nadi_store.refresh_drift(int, timestamptz[]) IS 'Computes drift_hour of these hours of a model and drift_day of their days anew, against the reference in force at each; returns the rows written. Hours without a reference or predictions get none.';
 
 CREATE VIEW nadi.reference AS
-SELECT r.reference_id, m.model_name, r.reference_name, r.source AS reference_source, r.task, r.row_count, r.sampled_from AS source_row_count,
-       r.label_count, r.first_time, r.last_time, r.calibration, r.created_at, r.deleted_at,
+SELECT r.reference_id, m.model_name, r.reference_name, r.source AS reference_source, r.task, r.row_count,
+       r.sampled_from AS source_row_count, r.label_count, r.first_time, r.last_time, r.calibration, r.created_at, r.deleted_at,
        (SELECT max(a.effective_from) FROM nadi_store.reference_activation a WHERE a.reference_id = r.reference_id) AS effective_from,
        coalesce(r.reference_id = (SELECT a.reference_id FROM nadi_store.reference_activation a
                                   WHERE a.model_id = r.model_id AND a.effective_from <= now()
@@ -75,7 +78,8 @@ FROM nadi_store.reference r JOIN nadi_store.model m USING (model_id);
 COMMENT ON VIEW nadi.reference IS 'References: what a model''s input was when it was trained or last known good. One row a reference; they never change.';
 
 CREATE VIEW nadi.reference_feature AS
-SELECT f.reference_id, m.model_name, r.reference_name, f.feature_id, n.role AS feature_role, n.feature_name, f.kind AS value_kind, r.row_count,
+SELECT f.reference_id, m.model_name, r.reference_name, f.feature_id, n.role AS feature_role, n.feature_name, f.kind AS value_kind,
+       r.row_count,
        CASE WHEN f.kind = 'numeric' THEN f.numeric_count ELSE f.categorical_count END AS value_count, f.missing_count, f.wrong_type_count,
        1 - least(1, CASE WHEN f.kind = 'numeric' THEN f.numeric_count ELSE f.categorical_count END / r.row_count::float8) AS missing_rate,
        CASE WHEN f.numeric_count > 0 THEN f.mean_high + f.mean_low END AS mean_value,
@@ -93,7 +97,8 @@ CREATE VIEW nadi.drift_hour AS
 SELECT d.hour AS bucket_start, (d.hour AT TIME ZONE 'UTC')::date AS bucket_date, m.model_name, d.reference_id, r.reference_name,
        coalesce(f.role, 'score') AS feature_role, coalesce(f.feature_name, 'score') AS feature_name, d.value_kind, d.baseline_count,
        d.current_count, d.bin_count, d.psi, d.psi_noise, d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity,
-       d.chi_square, d.baseline_missing_rate, d.current_missing_rate, d.current_missing_rate - d.baseline_missing_rate AS missing_rate_change,
+       d.chi_square, d.baseline_missing_rate, d.current_missing_rate,
+       d.current_missing_rate - d.baseline_missing_rate AS missing_rate_change,
        d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason AS drift_reason, d.moved_bins
 FROM nadi_store.drift_hour d JOIN nadi_store.model m USING (model_id) LEFT JOIN nadi_store.reference r USING (reference_id)
 LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id;
@@ -103,7 +108,8 @@ CREATE VIEW nadi.drift_day AS
 SELECT d.day AS bucket_start, (d.day AT TIME ZONE 'UTC')::date AS bucket_date, m.model_name, d.reference_id, r.reference_name,
        coalesce(f.role, 'score') AS feature_role, coalesce(f.feature_name, 'score') AS feature_name, d.value_kind, d.baseline_count,
        d.current_count, d.bin_count, d.psi, d.psi_noise, d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity,
-       d.chi_square, d.baseline_missing_rate, d.current_missing_rate, d.current_missing_rate - d.baseline_missing_rate AS missing_rate_change,
+       d.chi_square, d.baseline_missing_rate, d.current_missing_rate,
+       d.current_missing_rate - d.baseline_missing_rate AS missing_rate_change,
        d.unseen_rate, d.out_of_range_rate, d.drift_state, d.reason AS drift_reason, d.moved_bins
 FROM nadi_store.drift_day d JOIN nadi_store.model m USING (model_id) LEFT JOIN nadi_store.reference r USING (reference_id)
 LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id;

@@ -2,8 +2,9 @@
 
     python Tests/Statistics/simulation.py noise [--weeks N]     false alarms a model and week, nothing having moved
     python Tests/Statistics/simulation.py power [--windows N]   how often a real shift is found in 5,000 rows
+    python Tests/Statistics/simulation.py rule [--windows N]    why the distribution's test needs PSI and chi-square
 
-Every state is nadi.drift's own, stored by nadi_store.refresh_drift in a database of NADI_TEST_POSTGRES. Rows are independent.
+Every state of the first two is nadi.drift's own, stored by nadi_store.refresh_drift in a database of NADI_TEST_POSTGRES. Rows are independent.
 Counts per bin are drawn as multinomials of the bins' true shares, which is the same as drawing and counting rows.
 """
 
@@ -169,14 +170,39 @@ def power(warehouse, windows, seed=1):
             for name in [*moved, *mixed]}
 
 
+def rule(windows, seed=1):
+    """[(groups, rows, shares of windows above the limit at 1e-5 by PSI alone, by chi-square alone, by both)]."""
+    rng = np.random.default_rng(seed)
+    laws = {"ten deciles": np.full(10, 0.1), "5 %": np.array([0.95, 0.05]), "6 %": np.array([0.94, 0.06]), "10 %": np.array([0.9, 0.1]),
+            "harmonic, 20": 1 / np.arange(1, 21)}
+    for name, law in laws.items():
+        law = law / law.sum()
+        limit = stats.chi2.isf(1e-5, len(law) - 1)
+        for m in (200, 1_000, 5_000):
+            above = np.zeros(3)
+            for _ in range(max(1, windows // 100_000)):
+                a = rng.multinomial(ROWS, law, size=100).repeat(1000, axis=0)
+                b = rng.multinomial(m, law, size=len(a))
+                p, q = (a + 0.5) / (ROWS + 0.5 * len(law)), (b + 0.5) / (m + 0.5 * len(law))
+                by_psi = ((p - q) * np.log(p / q)).sum(1) > (1 / ROWS + 1 / m) * limit
+                by_chi = ((a * m - b * ROWS) ** 2 / ((a + b) * float(ROWS) * m)).sum(1) > limit
+                above += [by_psi.mean(), by_chi.mean(), (by_psi & by_chi).mean()]
+            yield name, m, *(above / max(1, windows // 100_000))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["noise", "power"])
+    parser.add_argument("what", choices=["noise", "power", "rule"])
     parser.add_argument("--weeks", type=int, default=20, help="simulated weeks of 168 hours (noise)")
-    parser.add_argument("--windows", type=int, default=400, help="windows of 5,000 rows for each shift (power)")
+    parser.add_argument("--windows", type=int, default=400, help="windows of 5,000 rows for each shift (power), or in all (rule)")
     parser.add_argument("--rows", type=int, nargs="*", default=[200, 1_000, 10_000, 100_000], help="rows an hour (noise)")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    if given.what == "rule":
+        print("| groups | rows | PSI alone | chi-square alone | both |\n|---|---|---|---|---|")
+        for name, m, *shares in rule(max(given.windows, 2_000_000), given.seed):
+            print(f"| {name} | {m:,} | " + " | ".join(f"{s:.1e}" for s in shares) + " |", flush=True)
+        return
     with Warehouse() as warehouse:
         if given.what == "power":
             print("| shift | found |\n|---|---|")

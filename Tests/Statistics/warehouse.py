@@ -37,12 +37,15 @@ def text(value):
 class Warehouse:
     """One database, dropped at the end."""
 
-    def __init__(self):
+    def __init__(self, schema=True):
+        """Without schema the database is empty, for nadi migrate."""
         uri = os.environ["NADI_TEST_POSTGRES"]
         self.admin = uri
         self.name = "statistics_" + secrets.token_hex(6)
         self.uri = uri.rsplit("/", 1)[0] + "/" + self.name
         self._psql(self.admin, f'CREATE DATABASE "{self.name}"')
+        if not schema:
+            return
         try:
             self._psql(self.uri, "".join(path.read_text() + "\n" for path in sorted((ROOT / "sql").glob("*.sql"))), "-1")
         except BaseException:
