@@ -255,6 +255,40 @@ import Testing
         }
     }
 
+    /// A regression has no probabilities: how far its predictions moved stands in, and says so.
+    @Test func regressionsShowTheDriftOfTheirPredictions() throws {
+        var generator = SeededGenerator(seed: 47)
+        let samples = try Samples()
+        try samples.database.run(fixture: "add_reference.sql")
+        for (hour, shift) in [(0, 0.0), (1, 0), (30, 0), (31, 1)] {
+            try samples.addRequests("m", hour: hour, latencies: Array(repeating: 0.1, count: 1000))
+            try samples.addValues(
+                "m", "prediction", hour: hour, role: "prediction",
+                numbers: (0..<1000).map { _ in shift + PlainStatistics.normal(&generator) })
+        }
+        try samples.fill()
+        try samples.connection.query(
+            "SELECT test.add_reference('m', $1, $2, $2)", [samples.at(0), samples.at(2)])
+        try samples.connection.execute("UPDATE nadi_store.reference SET task = 'regression'")
+        let reader = try samples.database.connectAsReader()
+        let hours = try reader.query(
+            """
+            SELECT bucket_start, measure, estimate, alert_upper, estimate_state, prediction_count, reason, lower
+            FROM nadi.estimated_performance('m', $1, $2, '1 hour') ORDER BY 1
+            """, [samples.at(30), samples.at(32)]
+        ).rows
+        #expect(hours.map { $0.text(4) } == ["usual", "high"])
+        for (number, row) in hours.enumerated() {
+            #expect(row.text(1) == "prediction_psi" && row.integer(5) == 1000 && row.optionalReal(7) == nil)
+            #expect(row.text(6).hasPrefix("a regression has no probabilities: the drift of its predictions, "))
+            #expect((row.real(2) > row.real(3)) == (number == 1), "PSI \(row.real(2)), alert \(row.real(3))")
+            let alone = try reader.query(
+                Self.columns, [samples.at(30 + number), samples.at(31 + number)]
+            ).rows
+            #expect(alone.count == 1 && alone[0].real(2) == row.real(2) && alone[0].text(8) == row.text(4))
+        }
+    }
+
     @Test func bucketsSayWhatTheirRangesSay() throws {
         var generator = SeededGenerator(seed: 46)
         let samples = try database()
