@@ -9,8 +9,8 @@ RETURN coalesce(outside > 0 AND baseline_count > 0 AND current_count > 0
 COMMENT ON FUNCTION nadi_store.outside_is_significant(float8, float8, float8) IS 'Whether so many values outside the extremes of the baseline come by chance less than once in 100,000: rho^k ((k + 1) - k rho) with rho = M / (N + M).';
 
 CREATE FUNCTION nadi_store.outside_count(
-    row_edge_set int, reference int, reference_minimum float8, reference_maximum float8, numeric_count bigint, minimum float8, maximum float8,
-    edge_counts bigint[], log_bins int[], log_counts bigint[]
+    row_edge_set int, reference int, reference_minimum float8, reference_maximum float8,
+    numeric_count bigint, minimum float8, maximum float8, edge_counts bigint[], log_bins int[], log_counts bigint[]
 ) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN numeric_count = 0 OR minimum >= reference_minimum AND maximum <= reference_maximum THEN 0
@@ -62,10 +62,12 @@ BEGIN
         SELECT b.feature_id, c.id FROM nadi_store.reference_feature b, unnest(b.category_ids) AS c(id)
         WHERE b.reference_id = baseline AND b.feature_id = ANY (feature_ids)
     ), categories AS (
-        SELECT c.feature_id, count(*) AS seen, count(*) FILTER (WHERE k.id IS NULL) AS fresh, coalesce(sum(c.n) FILTER (WHERE k.id IS NULL), 0) AS unseen
+        SELECT c.feature_id, count(*) AS seen, count(*) FILTER (WHERE k.id IS NULL) AS fresh,
+               coalesce(sum(c.n) FILTER (WHERE k.id IS NULL), 0) AS unseen
         FROM cells c LEFT JOIN known k USING (feature_id, id) GROUP BY c.feature_id
     ), measured AS (
-        SELECT f.feature_id, f.role, f.feature_name, b.reference_id, k.kind, b.minimum AS low, b.maximum AS high, b.singleton_count::float8 AS singletons,
+        SELECT f.feature_id, f.role, f.feature_name, b.reference_id, k.kind, b.minimum AS low, b.maximum AS high,
+               b.singleton_count::float8 AS singletons,
                CASE k.kind WHEN 'categorical' THEN b.categorical_count ELSE b.numeric_count END::float8 AS baseline_values,
                b.missing_count::float8 AS baseline_missing, b.wrong_type_count::float8 AS baseline_wrong,
                CASE k.kind WHEN 'categorical' THEN t.words ELSE t.numbers END AS n,
@@ -73,16 +75,19 @@ BEGIN
                t.nulls + greatest(0, predictions - t.numbers - t.words - t.nulls - t.neither) AS missing,
                CASE WHEN k.kind = 'numeric' AND b.kind = 'numeric' AND b.numeric_count > 0 THEN t.outside END AS outside,
                CASE WHEN k.kind = 'categorical' THEN coalesce(c.seen, 0) + (t.others > 0)::int END AS seen,
-               CASE WHEN k.kind = 'categorical' AND b.reference_id IS NOT NULL THEN coalesce(c.fresh, 0) + (t.others > 0 AND b.other_count = 0)::int END AS fresh,
+               CASE WHEN k.kind = 'categorical' AND b.reference_id IS NOT NULL
+                    THEN coalesce(c.fresh, 0) + (t.others > 0 AND b.other_count = 0)::int END AS fresh,
                CASE WHEN k.kind = 'categorical' AND b.reference_id IS NOT NULL THEN coalesce(c.unseen, 0)
                    + greatest(0, t.others - t.words * b.other_count / greatest(1, b.categorical_count)) END AS unseen,
                CASE WHEN k.kind = 'numeric' THEN t.minimum END AS minimum, CASE WHEN k.kind = 'numeric' THEN t.maximum END AS maximum,
                CASE WHEN k.kind = 'categorical' AND t.words > 0 THEN coalesce(c.seen, 0) = 1 AND t.others = 0
                     WHEN k.kind = 'numeric' AND t.numbers > 0 THEN t.minimum = t.maximum END AS constant,
-               (SELECT max(x.n)::float8 FROM unnest(CASE k.kind WHEN 'categorical' THEN b.category_counts ELSE b.edge_counts END) AS x(n)) AS mode
+               (SELECT max(x.n)::float8
+                FROM unnest(CASE k.kind WHEN 'categorical' THEN b.category_counts ELSE b.edge_counts END) AS x(n)) AS mode
         FROM nadi_store.feature f
         LEFT JOIN (SELECT t.* FROM totals t UNION ALL
-                   SELECT u.id, 0, 0, 0, 0, 0, NULL, NULL, 0 FROM unnest(feature_ids) AS u(id) WHERE u.id NOT IN (SELECT t.feature_id FROM totals t)) t
+                   SELECT u.id, 0, 0, 0, 0, 0, NULL, NULL, 0 FROM unnest(feature_ids) AS u(id)
+                   WHERE u.id NOT IN (SELECT t.feature_id FROM totals t)) t
             USING (feature_id)
         LEFT JOIN nadi_store.reference_feature b ON b.reference_id = baseline AND b.feature_id = f.feature_id
         LEFT JOIN categories c ON c.feature_id = f.feature_id
@@ -95,10 +100,11 @@ BEGIN
         ORDER BY s.feature_id, s.window_hours DESC
     )
     SELECT m.role, m.feature_name, m.kind, predictions::bigint, m.n::bigint,
-           m.missing / nullif(predictions, 0), m.baseline_missing / baseline_rows, m.wrong / nullif(predictions, 0), m.baseline_wrong / baseline_rows,
+           m.missing / nullif(predictions, 0), m.baseline_missing / baseline_rows,
+           m.wrong / nullif(predictions, 0), m.baseline_wrong / baseline_rows,
            m.outside / nullif(m.n, 0), m.fresh, m.unseen / nullif(m.n, 0), m.seen, m.constant, m.minimum, m.maximum, m.low, m.high,
-           CASE WHEN predictions = 0 THEN 'no_predictions' WHEN predictions < 200 THEN 'too_few' WHEN m.reference_id IS NULL THEN 'no_reference'
-                WHEN p.bad THEN 'bad' WHEN p.reason IS NOT NULL THEN 'changed' ELSE 'usual' END,
+           CASE WHEN predictions = 0 THEN 'no_predictions' WHEN predictions < 200 THEN 'too_few'
+                WHEN m.reference_id IS NULL THEN 'no_reference' WHEN p.bad THEN 'bad' WHEN p.reason IS NOT NULL THEN 'changed' ELSE 'usual' END,
            CASE WHEN predictions = 0 THEN '' WHEN predictions < 200 THEN 'fewer than 200 predictions'
                 WHEN baseline IS NULL THEN 'no reference is in force' WHEN m.reference_id IS NULL THEN 'the reference has no such feature'
                 ELSE coalesce(p.reason, '') END
@@ -117,11 +123,13 @@ BEGIN
                    m.wrong / predictions - m.baseline_wrong / baseline_rows >= grave
             WHERE abs(nadi_store.share_root(m.baseline_wrong, baseline_rows, m.wrong, predictions)) > significant
             UNION ALL
-            SELECT 3, nadi_store.short_share(m.outside / m.n) || ' outside ' || nadi_store.short_number(m.low) || ' to ' || nadi_store.short_number(m.high),
+            SELECT 3, nadi_store.short_share(m.outside / m.n) || ' outside ' || nadi_store.short_number(m.low) || ' to '
+                       || nadi_store.short_number(m.high),
                    m.outside / m.n >= grave AND m.outside / m.n > coalesce(s.out_of_range, 0)
             WHERE nadi_store.outside_is_significant(m.outside, m.n, m.baseline_values)
             UNION ALL
-            SELECT 4, nadi_store.short_share(m.unseen / m.n) || ' in ' || CASE m.fresh WHEN 1 THEN 'a new category' ELSE m.fresh || ' new categories' END,
+            SELECT 4, nadi_store.short_share(m.unseen / m.n) || ' in '
+                       || CASE m.fresh WHEN 1 THEN 'a new category' ELSE m.fresh || ' new categories' END,
                    m.unseen / m.n >= grave AND m.unseen / m.n > coalesce(s.unseen, 0)
             WHERE nadi_store.share_root(m.singletons, m.baseline_values, m.unseen, m.n) > significant
             UNION ALL

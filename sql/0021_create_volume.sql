@@ -54,8 +54,8 @@ BEGIN
     ), dispersion AS (
         -- Pairs of adjacent weeks up to the range, or to a week before its end: nothing is measured by itself.
         SELECT greatest(0, coalesce(sum((x.n - y.n) ^ 2 / 2 - (x.n + y.n) / 2) / nullif(sum(((x.n + y.n) / 2) ^ 2), 0), 0)) AS alpha
-        FROM generate_series(history_start + interval '7 days', greatest(first_start, to_time - interval '7 days') - interval '1 microsecond',
-                             width) AS b(at)
+        FROM generate_series(history_start + interval '7 days',
+                             greatest(first_start, to_time - interval '7 days') - interval '1 microsecond', width) AS b(at)
         LEFT JOIN (SELECT s.at, s.n FROM shifted s WHERE s.back = 0) here USING (at)
         LEFT JOIN (SELECT s.at, s.n FROM shifted s WHERE s.back = 1) before USING (at)
         CROSS JOIN LATERAL (SELECT coalesce(here.n, 0) AS n) x CROSS JOIN LATERAL (SELECT coalesce(before.n, 0) AS n) y

@@ -5,21 +5,27 @@
 -- Predicted positives add c to the true positives and 1 - c to the false ones; AUC is the trapezoid over bins. Errors
 -- are those of ratios by linearisation; the AUC's are DeLong, DeLong and Clarke-Pearson's (1988), with bins for rows.
 CREATE FUNCTION nadi_store.expected_measures(
-    bins int[], counts float8[], sums float8[], positive_counts float8[], positive_sums float8[], calibrated float8[], accuracy_alone boolean
-) RETURNS TABLE (measure text, estimate float8, estimate_deviation float8, label_deviation float8) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    -- n, said (predicted positive) and the expected labels y of a bin's rows, of those predicted positive, of the others.
+    bins int[], counts float8[], sums float8[], positive_counts float8[], positive_sums float8[], calibrated float8[],
+    accuracy_alone boolean
+) RETURNS TABLE (measure text, estimate float8, estimate_deviation float8, label_deviation float8)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    -- n, said (predicted positive) and the expected labels y of a bin's rows, of those predicted positive, of the others. Scores
+    -- under 1e-100 are 0: PostgreSQL refuses products that underflow.
     WITH cells AS (
-        SELECT c.bin, c.n, x.said, y.y, coalesce(calibrated[c.bin + 1], c.positive_total / nullif(x.said, 0), 0) AS said_y,
-               coalesce(calibrated[c.bin + 1], (c.total - c.positive_total) / nullif(c.n - x.said, 0), 0) AS other_y
+        SELECT c.bin, c.n, x.said, CASE WHEN y.y > 1e-100 THEN y.y ELSE 0 END AS y,
+               CASE WHEN y.said_y > 1e-100 THEN y.said_y ELSE 0 END AS said_y,
+               CASE WHEN y.other_y > 1e-100 THEN y.other_y ELSE 0 END AS other_y
         FROM unnest(bins, counts, sums, positive_counts, positive_sums) AS c(bin, n, total, positive, positive_total)
         CROSS JOIN LATERAL (SELECT CASE WHEN accuracy_alone THEN c.n ELSE c.positive END AS said) x
-        CROSS JOIN LATERAL (SELECT coalesce(calibrated[c.bin + 1], c.total / nullif(c.n, 0)) AS y) y
+        CROSS JOIN LATERAL (SELECT coalesce(calibrated[c.bin + 1], c.total / nullif(c.n, 0)) AS y,
+                                   coalesce(calibrated[c.bin + 1], c.positive_total / nullif(x.said, 0)) AS said_y,
+                                   coalesce(calibrated[c.bin + 1], (c.total - c.positive_total) / nullif(c.n - x.said, 0)) AS other_y) y
         WHERE c.n > 0
     ), expected AS (
         SELECT sum(n) AS n, sum(n * y) AS p, sum(n) - sum(n * y) AS q, sum(said) AS said, sum(said * said_y) AS tp FROM cells
     ), shares AS (
-        SELECT e.*, (e.tp + e.q - (e.said - e.tp)) / e.n AS accuracy, e.tp / nullif(e.said, 0) AS precision, e.tp / nullif(e.p, 0) AS recall,
-               2 * e.tp / nullif(e.said + e.p, 0) AS f1, e.tp / nullif(e.said + e.p - e.tp, 0) AS jaccard
+        SELECT e.*, (e.tp + e.q - (e.said - e.tp)) / e.n AS accuracy, e.tp / nullif(e.said, 0) AS precision,
+               e.tp / nullif(e.p, 0) AS recall, 2 * e.tp / nullif(e.said + e.p, 0) AS f1, e.tp / nullif(e.said + e.p - e.tp, 0) AS jaccard
         FROM expected e
     ), errors AS (
         SELECT s.n, s.p, s.said, s.tp, s.accuracy, s.precision, s.recall, s.f1, s.jaccard,
@@ -31,8 +37,8 @@ CREATE FUNCTION nadi_store.expected_measures(
         FROM cells c CROSS JOIN shares s GROUP BY s.n, s.p, s.said, s.tp, s.accuracy, s.precision, s.recall, s.f1, s.jaccard
     ), ranked AS (
         -- Shares of the negatives below a bin's rows and of the positives above them.
-        SELECT c.n, c.y, (sum(c.n * (1 - c.y)) OVER w - c.n * (1 - c.y) / 2) / e.q AS below, 1 - (sum(c.n * c.y) OVER w - c.n * c.y / 2) / e.p AS above,
-               e.p, e.q
+        SELECT c.n, c.y, e.p, e.q, (sum(c.n * (1 - c.y)) OVER w - c.n * (1 - c.y) / 2) / e.q AS below,
+               1 - (sum(c.n * c.y) OVER w - c.n * c.y / 2) / e.p AS above
         FROM cells c CROSS JOIN expected e WHERE NOT accuracy_alone AND e.p > 1e-9 * e.n AND e.q > 1e-9 * e.n
         WINDOW w AS (ORDER BY c.bin)
     ), area AS (
@@ -71,14 +77,15 @@ BEGIN
         WHERE width IS NULL
         UNION ALL
         SELECT d.bucket_start, d.bucket_end, d.current_count, d.psi, d.psi_noise, d.psi_spread, d.drift_state, d.reason
-        FROM nadi.drift_over_time(model, from_time, to_time, width, versions => versions, variants => variants, environments => environments,
-                                  slice_key => slice_key, slice_values => slice_values, roles => ARRAY['prediction']) d
+        FROM nadi.drift_over_time(model, from_time, to_time, width, versions => versions, variants => variants,
+                                  environments => environments, slice_key => slice_key, slice_values => slice_values, roles => ARRAY['prediction']) d
         WHERE width IS NOT NULL
     )
     SELECT m.at, m.ends, '(all)', 'prediction_psi', m.current_count, m.psi, NULL::float8, NULL::float8, NULL::float8, NULL::float8,
            greatest(0.2, m.psi_noise, m.psi_spread),
            CASE m.drift_state WHEN 'drifted' THEN 'high' WHEN 'stable' THEN 'usual' WHEN 'shifted' THEN 'usual' ELSE m.drift_state END,
-           'a regression has no probabilities: the drift of its predictions, ' || m.drift_state || CASE WHEN m.reason <> '' THEN ', ' || m.reason ELSE '' END
+           'a regression has no probabilities: the drift of its predictions, ' || m.drift_state
+               || CASE WHEN m.reason <> '' THEN ', ' || m.reason ELSE '' END
     FROM moved m ORDER BY m.at;
 END
 $$;
@@ -104,7 +111,8 @@ BEGIN
     SELECT r.* INTO base FROM nadi_store.reference r
     WHERE r.reference_id = nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time);
     IF base.task = 'regression' THEN
-        RETURN QUERY SELECT * FROM nadi_store.regression_drift(model, from_time, to_time, width, versions, variants, environments, slice_key, slice_values);
+        RETURN QUERY SELECT * FROM nadi_store.regression_drift(
+            model, from_time, to_time, width, versions, variants, environments, slice_key, slice_values);
         RETURN;
     END IF;
     IF base.reference_id IS NULL OR base.calibration = 'none' THEN
@@ -112,7 +120,8 @@ BEGIN
         SELECT x.at, coalesce(x.at + width, to_time), '(all)', NULL::text, x.n::bigint, NULL::float8, NULL::float8, NULL::float8,
                NULL::float8, NULL::float8, NULL::float8,
                CASE WHEN base.reference_id IS NULL THEN 'no_reference' ELSE 'no_labels_in_reference' END,
-               CASE WHEN base.reference_id IS NULL THEN 'no reference is in force' ELSE 'the reference ' || base.reference_name || ' has scores and labels together nowhere' END
+               CASE WHEN base.reference_id IS NULL THEN 'no reference is in force'
+                    ELSE 'the reference ' || base.reference_name || ' has scores and labels together nowhere' END
         FROM (SELECT nadi_store.bucket_of(r.hour, width, from_time) AS at, sum(c.n) AS n
               FROM nadi_store.score_rows(ids, from_time, to_time, width) r, unnest(r.counts) AS c(n)
               WHERE r.category_id = 0 GROUP BY 1) x
@@ -160,7 +169,8 @@ BEGIN
         -- The mean over classes. Their errors are not independent: the bound is that of errors wholly alike.
         SELECT e.at, 1, '(all)', e.measure, max(e.n), avg(e.estimate), avg(e.estimate_deviation), avg(e.label_deviation),
                coalesce(max(m.value), avg(p.estimate)), max(m.deviation), max(m.windows)
-        FROM estimates e LEFT JOIN promised p ON p.category_id = e.category_id AND p.measure = e.measure LEFT JOIN measured m ON m.measure = e.measure
+        FROM estimates e LEFT JOIN promised p ON p.category_id = e.category_id AND p.measure = e.measure
+        LEFT JOIN measured m ON m.measure = e.measure
         WHERE e.category_id <> 0 AND e.measure <> 'accuracy' GROUP BY e.at, e.measure
         UNION ALL
         SELECT e.at, 2, k.value, e.measure, e.n, e.estimate, e.estimate_deviation, e.label_deviation, p.estimate, NULL, NULL
@@ -177,13 +187,14 @@ BEGIN
     SELECT b.at, coalesce(b.at + width, to_time), b.class_name, b.measure, b.n::bigint, b.estimate,
            greatest(0, b.estimate - 3 * b.label_deviation), least(1, b.estimate + 3 * b.label_deviation), b.value,
            greatest(0, b.value - b.margin), least(1, b.value + b.margin),
-           CASE WHEN b.n < 200 THEN 'too_few' WHEN b.estimate < b.value - b.margin THEN 'low' WHEN b.estimate > b.value + b.margin THEN 'high'
-                ELSE 'usual' END,
+           CASE WHEN b.n < 200 THEN 'too_few' WHEN b.estimate < b.value - b.margin THEN 'low'
+                WHEN b.estimate > b.value + b.margin THEN 'high' ELSE 'usual' END,
            CASE WHEN b.n < 200 THEN 'fewer than 200 scores'
                 WHEN b.estimate < b.value - b.margin OR b.estimate > b.value + b.margin
                     THEN round(b.estimate::numeric, 3) || ' instead of ' || round(b.value::numeric, 3)
                 ELSE '' END
-    FROM bounded b ORDER BY b.at, b.part, b.class_name, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'roc_auc'], b.measure);
+    FROM bounded b
+    ORDER BY b.at, b.part, b.class_name, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'roc_auc'], b.measure);
 END
 $$;
 COMMENT ON FUNCTION nadi.estimated_performance(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'How right predictions are while labels are missing, from their scores and the reference in force at the range''s end (CBPE): right while calibration holds, blind where the same input gets other labels than before. measure: accuracy, precision, recall, f1, roc_auc; class_name (all) for the whole, in multiclass tasks the accuracy by score and the means over classes, and a row each class where scores of classes come. lower, upper: where three standard deviations of so many labels would lie. reference_value: what the reference''s labels said, of one class what its scores promise. alert_lower, alert_upper: three deviations around it, of the reference''s own windows of that length (beyond their sampling error), of its labels, and of an estimate from so many scores. Of a regression the drift of its predictions: measure prediction_psi. estimate_state: too_few (fewer than 200 scores), no_reference, no_labels_in_reference, usual, low, high; for regressions also those of drift. bucket: least width of a row''s period, at least an hour, widened to at most 60 periods; null takes the whole range. Null filters take all; slice_key: one tag, or all.';

@@ -8,7 +8,8 @@ import TableStorage
 struct DriftCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drift",
-        abstract: "Says which inputs, predictions and scores of a model are no longer what they were, by how much, since when.",
+        abstract:
+            "Says which inputs, predictions and scores of a model are no longer what they were, by how much, since when.",
         discussion: """
             Compares the last 24 hours (up to the last hour that is complete), or --from and --to, with the reference in \
             force (nadi reference), with the range before, or with the same hours a week earlier. One row a feature, worst \
@@ -45,7 +46,8 @@ struct DriftCommand: AsyncParsableCommand {
     @Option(help: "The range's length, such as 6h or 7d, where --from is not given. Default: 24h.")
     var last: String?
 
-    @Option(help: "reference, previous (the range of the same length before) or last_week (the same hours a week earlier).")
+    @Option(
+        help: "reference, previous (the range of the same length before) or last_week (the same hours a week earlier).")
     var baseline = "reference"
 
     @Option(help: "Only these features, separated by commas; prediction and score are names too.")

@@ -172,7 +172,8 @@ import Testing
             try #require(
                 try connection.query(
                     "SELECT nadi_store.share_root($1, $2, $3, $4)", [.real(a), .real(n), .real(b), .real(m)]
-                ).first).real(0)
+                ).first
+            ).real(0)
         }
         #expect(try abs(change(0, 50_000, 1, 1000)) < 3)
         #expect(try change(0, 50_000, 10, 1000) > 4.417)

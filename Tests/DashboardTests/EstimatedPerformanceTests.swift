@@ -49,7 +49,8 @@ import Testing
 
     /// Score rows of one hour, as a loader makes them.
     private func addScores(_ samples: Samples, hour: Int, _ rows: [Row], category: Int = 0) throws {
-        try samples.connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS scored (p float8, said boolean); TRUNCATE scored")
+        try samples.connection.execute(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS scored (p float8, said boolean); TRUNCATE scored")
         var copy = try samples.connection.copy(into: "scored", columns: ["p", "said"])
         for row in rows {
             copy.append(row.score)
@@ -185,7 +186,9 @@ import Testing
             #expect(outside[measure, default: 0] <= 4, "\(measure): \(outside) of 200 draws outside the band")
             #expect(alerts[measure, default: 0] <= 4, "\(measure): \(alerts) of 200 draws raise an alert")
             let spread = shares[measure, default: []].reduce(0) { $0 + $1 * $1 } / 200
-            #expect(spread > 0.4 && spread < 1.4, "\(measure): the labels' deviation is \(spread.squareRoot()) of the band's")
+            #expect(
+                spread > 0.4 && spread < 1.4,
+                "\(measure): the labels' deviation is \(spread.squareRoot()) of the band's")
         }
     }
 
@@ -209,6 +212,13 @@ import Testing
         let certain = try reader.query(Self.columns, [samples.at(3), samples.at(4)]).rows
         #expect(certain.map { $0.text(1) } == ["accuracy", "precision", "recall", "f1"], "one class has no AUC")
         #expect(certain.allSatisfy { $0.real(2) == 1 })
+        // Scores whose squares PostgreSQL refuses.
+        try addScores(
+            samples, hour: 6,
+            (0..<900).map { Row(score: [1e-300, 1e-160, 0.7][$0 % 3], said: $0 % 4 == 0, label: false) })
+        let tiny = try reader.query(Self.columns, [samples.at(6), samples.at(7)]).rows
+        #expect(tiny.map { $0.text(1) } == ["accuracy", "precision", "recall", "f1", "roc_auc"])
+        #expect(tiny.allSatisfy { $0.real(2).isFinite })
     }
 
     /// The field score tells the accuracy; scores of classes the rest, class by class and on average.
@@ -236,7 +246,8 @@ import Testing
         try addReference(samples, tops(reference), task: "multiclass", calibration: "identity")
         try addScores(samples, hour: 1, tops(draws))
         for k in 0..<3 {
-            try addReference(samples, ofClass(k, reference), task: "multiclass", calibration: "identity", category: k + 1)
+            try addReference(
+                samples, ofClass(k, reference), task: "multiclass", calibration: "identity", category: k + 1)
             try addScores(samples, hour: 1, ofClass(k, draws), category: k + 1)
         }
         let rows = try samples.database.connectAsReader().query(Self.columns, [samples.at(1), samples.at(2)]).rows
@@ -248,10 +259,46 @@ import Testing
         let classes = (0..<3).map { k in Self.measures(ofClass(k, draws)) { $0.score } }
         for measure in ["precision", "recall", "f1", "roc_auc"] {
             for (k, name) in ["a", "b", "c"].enumerated() {
-                #expect(abs((found["\(name) \(measure)"]?.real(2) ?? 0) - (classes[k][measure] ?? 1)) < 5e-4, "\(name) \(measure)")
+                #expect(
+                    abs((found["\(name) \(measure)"]?.real(2) ?? 0) - (classes[k][measure] ?? 1)) < 5e-4,
+                    "\(name) \(measure)")
             }
             let mean = classes.reduce(0) { $0 + ($1[measure] ?? 0) } / 3
             #expect(abs((found["(all) \(measure)"]?.real(2) ?? 0) - mean) < 5e-4, "mean of \(measure)")
+        }
+    }
+
+    /// A regression has no probabilities: how far its predictions moved stands in, and says so.
+    @Test func regressionsShowTheDriftOfTheirPredictions() throws {
+        var generator = SeededGenerator(seed: 47)
+        let samples = try Samples()
+        try samples.database.run(fixture: "add_reference.sql")
+        for (hour, shift) in [(0, 0.0), (1, 0), (30, 0), (31, 1)] {
+            try samples.addRequests("m", hour: hour, latencies: Array(repeating: 0.1, count: 1000))
+            try samples.addValues(
+                "m", "prediction", hour: hour, role: "prediction",
+                numbers: (0..<1000).map { _ in shift + PlainStatistics.normal(&generator) })
+        }
+        try samples.fill()
+        try samples.connection.query(
+            "SELECT test.add_reference('m', $1, $2, $2)", [samples.at(0), samples.at(2)])
+        try samples.connection.execute("UPDATE nadi_store.reference SET task = 'regression'")
+        let reader = try samples.database.connectAsReader()
+        let hours = try reader.query(
+            """
+            SELECT bucket_start, measure, estimate, alert_upper, estimate_state, prediction_count, reason, lower
+            FROM nadi.estimated_performance('m', $1, $2, '1 hour') ORDER BY 1
+            """, [samples.at(30), samples.at(32)]
+        ).rows
+        #expect(hours.map { $0.text(4) } == ["usual", "high"])
+        for (number, row) in hours.enumerated() {
+            #expect(row.text(1) == "prediction_psi" && row.integer(5) == 1000 && row.optionalReal(7) == nil)
+            #expect(row.text(6).hasPrefix("a regression has no probabilities: the drift of its predictions, "))
+            #expect((row.real(2) > row.real(3)) == (number == 1), "PSI \(row.real(2)), alert \(row.real(3))")
+            let alone = try reader.query(
+                Self.columns, [samples.at(30 + number), samples.at(31 + number)]
+            ).rows
+            #expect(alone.count == 1 && abs(alone[0].real(2) - row.real(2)) < 1e-12 && alone[0].text(8) == row.text(4))
         }
     }
 
@@ -274,7 +321,8 @@ import Testing
             let alone = try reader.query(
                 "\(Self.columns) WHERE measure = 'accuracy'", [samples.at(24 * number), samples.at(24 * number + 24)]
             ).rows.first
-            #expect(abs((alone?.real(2) ?? 0) - day.real(1)) < 1e-12 && abs((alone?.real(6) ?? 0) - day.real(2)) < 1e-12)
+            #expect(
+                abs((alone?.real(2) ?? 0) - day.real(1)) < 1e-12 && abs((alone?.real(6) ?? 0) - day.real(2)) < 1e-12)
         }
     }
 }

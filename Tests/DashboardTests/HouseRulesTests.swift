@@ -148,8 +148,9 @@ import Testing
             let title = panel["title"]?.text ?? ""
             let sql = panel["targets"]?.elements.first?["rawSql"]?.text ?? ""
             for column in columns[title] ?? [] {
-                #expect(sql.contains(" AS \(column)") || sql.contains(" AS \"\(column)\"") || sql.contains(", \(column),")
-                    || sql.contains("SELECT \(column),"), "\(title) shows no \(column)")
+                #expect(
+                    sql.contains(" AS \(column)") || sql.contains(" AS \"\(column)\"") || sql.contains(", \(column),")
+                        || sql.contains("SELECT \(column),"), "\(title) shows no \(column)")
             }
         }
     }
@@ -170,7 +171,10 @@ import Testing
 
     @Test func everyVariableExistsAndIsQuoted() throws {
         let names = Set(dashboard.variables.compactMap { $0["name"]?.text })
-        #expect(names == ["datasource", "model", "version", "environment", "slice_key", "slice_value", "baseline", "feature"])
+        #expect(
+            names == [
+                "datasource", "model", "version", "environment", "slice_key", "slice_value", "baseline", "feature",
+            ])
         for text in dashboard.document.texts {
             for match in text.matches(of: /\$\{([a-zA-Z0-9_]+)([:.][^}]*)?\}/) where !match.1.hasPrefix("__") {
                 #expect(names.contains(String(match.1)), "\(match.0) in \(text)")

@@ -34,7 +34,9 @@ import Testing
                 times.append(try ContinuousClock().measure { _ = try reader.query(text) })
             } while times.count < 3 || times.count < 30 && (times.min() ?? .zero) >= .milliseconds(300)
             times.sort()
-            print("30 days, \(number == 0 ? "10 models" : "one"): \(statement.name): median \(times[times.count / 2]), least \(times[0])")
+            print(
+                "30 days, \(number == 0 ? "10 models" : "one"): \(statement.name): median \(times[times.count / 2]), least \(times[0])"
+            )
             #expect(times[0] < .milliseconds(300), "\(statement.name) took \(times)")
         }
         for statement in dashboard.statements where statement.kind == .panel {

@@ -175,8 +175,12 @@ import Testing
                     [.real(mean), .real(alpha)]
                 ).first)
             let scale = (mean + alpha * mean * mean).squareRoot()
-            #expect(abs(row.real(0) - lower) < 0.7 * scale, "mean \(mean), alpha \(alpha): lower \(row.real(0)), exact \(lower)")
-            #expect(abs(row.real(1) - upper) < 0.7 * scale, "mean \(mean), alpha \(alpha): upper \(row.real(1)), exact \(upper)")
+            #expect(
+                abs(row.real(0) - lower) < 0.7 * scale,
+                "mean \(mean), alpha \(alpha): lower \(row.real(0)), exact \(lower)")
+            #expect(
+                abs(row.real(1) - upper) < 0.7 * scale,
+                "mean \(mean), alpha \(alpha): upper \(row.real(1)), exact \(upper)")
         }
     }
 }

@@ -6,7 +6,9 @@ package struct DriftReport: Sendable {
     /// What is asked.
     package struct Question: Sendable {
         package var model: String
-        /// The range, milliseconds since the epoch; whole hours that overlap it count. nil: see ``init(_:_:now_ms:)``.
+        /// The range, milliseconds since the epoch; whole hours that overlap it count.
+        ///
+        /// nil: see ``init(_:_:now_ms:)``.
         package var from_ms: Int64?
         package var to_ms: Int64?
         /// How long the range is where `from_ms` is nil, in milliseconds.
@@ -57,14 +59,17 @@ package struct DriftReport: Sendable {
 
     /// The columns of `nadi.drift` that are numbers, in their order.
     static let measures = [
-        "psi", "psi_noise", "psi_spread", "ks", "ks_p_value", "jensen_shannon", "wasserstein", "l_infinity", "chi_square",
+        "psi", "psi_noise", "psi_spread", "ks", "ks_p_value", "jensen_shannon", "wasserstein", "l_infinity",
+        "chi_square",
         "baseline_missing_rate", "current_missing_rate", "unseen_rate", "out_of_range_rate",
     ]
 
     /// How bad a state is, worst first.
     static let severity = ["drifted", "shifted", "too_coarse", "stable", "too_few", "no_reference"]
 
-    /// Asks the database. Without a range: the `last_ms` up to the last whole hour before which every event is counted.
+    /// Asks the database.
+    ///
+    /// Without a range: the `last_ms` up to the last whole hour before which every event is counted.
     /// - Throws: ``DatabaseError``; ``LoadError`` of code `configuration` for a model that is unknown or has no hour yet.
     package init(_ question: Question, _ connection: Connection, now_ms: Int64) throws {
         self.question = question
@@ -152,7 +157,9 @@ package struct DriftReport: Sendable {
     }
 
     private static func unknown(_ model: String, _ connection: Connection) throws -> LoadError {
-        let models = try connection.query("SELECT model_name FROM nadi.model ORDER BY 1 LIMIT 20").rows.map { $0.text(0) }
+        let models = try connection.query("SELECT model_name FROM nadi.model ORDER BY 1 LIMIT 20").rows.map {
+            $0.text(0)
+        }
         return LoadError(
             .configuration, "no event of a model '\(model)' was counted",
             remedy: models.isEmpty

@@ -19,7 +19,8 @@ extension DriftReport {
         let lines = rows.map { row in
             [
                 row.name, row.state, Self.number(row.measures["psi"]), Self.number(row.measures["psi_noise"]),
-                Self.number(row.measures["psi_spread"]), Self.grouped(row.baselineCount), Self.grouped(row.currentCount),
+                Self.number(row.measures["psi_spread"]), Self.grouped(row.baselineCount),
+                Self.grouped(row.currentCount),
                 Self.missing(row), row.since_ms.map { Self.stamp($0) } ?? "", Self.explanation(row),
             ]
         }
@@ -41,14 +42,16 @@ extension DriftReport {
     private var verdict: String {
         let bad = drifted
         if !bad.isEmpty {
-            return "DRIFTED: " + bad.map { row in
-                row.name + (row.since_ms.map { " (since \(Self.stamp($0)))" } ?? "")
-            }.joined(separator: ", ")
+            return "DRIFTED: "
+                + bad.map { row in
+                    row.name + (row.since_ms.map { " (since \(Self.stamp($0)))" } ?? "")
+                }.joined(separator: ", ")
         }
         let judged = rows.count { ["stable", "shifted"].contains($0.state) }
         if judged == 0 { return "Nothing can be said: " + (rows.first.map { $0.state } ?? "no data") }
         let rest = rows.count - judged
-        return "No drift in \(judged) of \(rows.count) features" + (rest > 0 ? "; of the others too little is known" : "")
+        return "No drift in \(judged) of \(rows.count) features"
+            + (rest > 0 ? "; of the others too little is known" : "")
     }
 
     /// The same as one JSON object; numbers that are null are left out.
