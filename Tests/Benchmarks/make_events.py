@@ -1,5 +1,5 @@
-"""Makes the benchmark's objects in a folder that stands for a bucket: predictions of about 330 bytes with five features,
-spread over one day, in segments with their `writer` lines, bundled as a shipper bundles them. It shares no code with
+"""Makes the benchmark's objects in a folder that stands for a bucket: predictions of about 330 bytes with five features and
+one tag, or with --wide of about 1.3 KB with fifty features and two tags, spread over one day, in segments with their `writer` lines, bundled as a shipper bundles them. It shares no code with
 Nadi: what it makes is a second reading of the formats."""
 
 import argparse
@@ -17,6 +17,7 @@ import numpy
 HOSTS = ["bench-a", "bench-b"]
 REGIONS = numpy.array(["eu", "us", "ap", "sa"])
 COUNTRIES = numpy.array(["DE", "FR", "US", "JP", "BR", "IN", "GB", "CN"])
+TIERS = numpy.array(["free", "plus", "business"])
 VERSIONS = numpy.array(["1.4.0", "1.5.0"])
 LINES_PER_SEGMENT = 20_000
 SEGMENTS_PER_OBJECT = 5
@@ -59,6 +60,54 @@ def lines_of(milliseconds, random):
             yield f'{head}"latency_seconds":{latency},"status":"error","error_type":"timeout"}}\n'
         else:
             yield f'{head}"prediction":{"true" if p >= 0.5 else "false"},"score":{p},"latency_seconds":{latency},"status":"ok"}}\n'
+
+
+def wide_numbers(count, random):
+    """Forty-four features that are numbers, of every shape, by name."""
+    makers = [
+        lambda n: numpy.round(random.normal(n, 1 + n, count), 4), lambda n: numpy.round(random.lognormal(n / 4, 1, count), 3),
+        lambda n: random.integers(0, 10 + 40 * n, count), lambda n: numpy.round(random.gamma(2, 0.2 * (n + 1), count), 5),
+        lambda n: numpy.where(random.random(count) < 0.4, 0.0, numpy.round(random.exponential(n + 1, count), 3)),
+    ]
+    return {f"measure_{n:02d}_{'abcdefgh'[n % 8]}": makers[n % len(makers)](n) for n in range(44)}
+
+
+def wide_lines_of(milliseconds, random):
+    """The prediction lines of these times, with fifty features and two tags."""
+    count = len(milliseconds)
+    numbers = {name: values.tolist() for name, values in wide_numbers(count, random).items()}
+    texts = {f"kind_{n}": COUNTRIES[random.integers(0, 3 + n, count)].tolist() for n in range(5)}
+    flags = {"is_returning": (random.random(count) < 0.6).tolist()}
+    features = numbers | texts | flags
+    columns = zip(
+        uuid7(milliseconds, random), [stamp(m) for m in milliseconds.tolist()],
+        VERSIONS[(random.random(count) < 0.3).astype(int)].tolist(),
+        REGIONS[random.choice(4, count, p=[0.5, 0.3, 0.15, 0.05])].tolist(),
+        TIERS[random.choice(3, count, p=[0.6, 0.3, 0.1])].tolist(),
+        numpy.round(random.beta(0.8, 3.0, count), 4).tolist(), numpy.round(random.lognormal(-5.0, 0.6, count), 6).tolist(),
+        zip(*features.values()),
+    )
+    for identity, at, version, region, tier, p, latency, values in columns:
+        row = json.dumps(dict(zip(features, values)), separators=(",", ":"))
+        yield (
+            f'{{"schema":1,"type":"prediction","id":"{identity}","time":"{at}","service":"credit-api","model_name":"credit",'
+            f'"model_version":"{version}","task":"binary","tags":{{"region":"{region}","tier":"{tier}"}},"features":{row},'
+            f'"prediction":{"true" if p >= 0.5 else "false"},"score":{p},"latency_seconds":{latency},"status":"ok"}}\n'
+        )
+
+
+def wide_reference(path, seed):
+    """Edges of a reference of 20,000 such events: quantiles at k/50, the range, and a bin for each frequent value."""
+    random = numpy.random.default_rng([seed, 1000])
+    with path.open("w") as file:
+        for name, values in wide_numbers(20_000, random).items():
+            values = values.astype(float)
+            edges = set(numpy.quantile(values, numpy.arange(51) / 50, method="lower").tolist())
+            edges |= {values.min(), numpy.nextafter(values.max(), numpy.inf)}
+            distinct, times = numpy.unique(values, return_counts=True)
+            for value in distinct[(times > len(values) / 100) | (len(distinct) <= 50)]:
+                edges |= {value, numpy.nextafter(value, numpy.inf)}
+            file.write(f"{name}\t{{{','.join(repr(float(edge)) for edge in sorted(edges))}}}\n")
 
 
 def stamp(milliseconds):
@@ -110,7 +159,12 @@ def main():
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--day", type=datetime.date.fromisoformat, help="UTC; the default is the day before yesterday")
+    parser.add_argument("--wide", action="store_true", help="fifty features and two tags; edges of a reference in reference.tsv")
     arguments = parser.parse_args()
+    make = wide_lines_of if arguments.wide else lines_of
+    if arguments.wide:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        wide_reference(arguments.folder.parent / "reference.tsv", arguments.seed)
     day = arguments.day or datetime.datetime.now(datetime.timezone.utc).date() - datetime.timedelta(days=2)
     start = int(datetime.datetime.combine(day, datetime.time(), datetime.timezone.utc).timestamp() * 1000)
 
@@ -124,7 +178,7 @@ def main():
         written, sequence, bundle = 0, 0, Bundle(arguments.folder, host)
         for first in range(0, count, LINES_PER_SEGMENT - 1):
             part = times[first:first + LINES_PER_SEGMENT - 1]
-            lines = list(lines_of(part, random))
+            lines = list(make(part, random))
             end = first + LINES_PER_SEGMENT - 1 >= count
             sealed = int(part[-1]) + 500
             written += len(lines) + 1

@@ -6,5 +6,7 @@ final class Counter: Sendable {
 
     var value: Int { atomic.load(ordering: .relaxed) }
 
-    func add() { atomic.wrappingAdd(1, ordering: .relaxed) }
+    /// Raises it by one; returns what it was.
+    @discardableResult
+    func add() -> Int { atomic.wrappingAdd(1, ordering: .relaxed).oldValue }
 }

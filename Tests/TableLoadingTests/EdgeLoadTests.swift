@@ -33,6 +33,7 @@ struct EdgeLoadTests {
 
     @Test func numbersAreCountedBetweenTheEdgesInEverySlice() async throws {
         let pipeline = try Pipeline()
+        try await pipeline.report(ended: true)
         var reference = Self.reference()
         reference.prediction = [10, 20]
         try pipeline.reference(reference, from_ms: Self.base)
@@ -142,6 +143,7 @@ struct EdgeLoadTests {
     /// A late object goes onto the edges that its hour was fixed on, not those in force now.
     @Test func lateObjectsKeepToTheirHour() async throws {
         let pipeline = try Pipeline()
+        try await pipeline.report(ended: true)
         let later = Self.base + LoadClock.hour_ms
         try await pipeline.put([Self.segment(1, petals: [1, 2, 3])])
         _ = try await pipeline.load()
@@ -177,6 +179,7 @@ struct EdgeLoadTests {
     /// Hours on references of long ago, whose edges no loader reads at its start.
     @Test func edgesOfOldReferencesAreReadWhenTheyAreMet() async throws {
         let pipeline = try Pipeline()
+        try await pipeline.report(ended: true)
         let days = (1...4).map { Self.base - Int64($0) * 10 * LoadClock.day_ms }
         for (place, day) in days.reversed().enumerated() {
             try pipeline.reference(Self.reference("r\(place)", [Double(place), 10]), from_ms: day)
@@ -215,6 +218,7 @@ struct EdgeLoadTests {
     /// A model beyond the cap shares the name `other`, where its edges would mean nothing.
     @Test func modelsBeyondTheCapHaveNoEdges() async throws {
         let pipeline = try Pipeline()
+        try await pipeline.report(ended: true)
         try pipeline.reference(Self.reference(), from_ms: Self.base)
         var other = Self.reference("of others")
         other.model = "other"
@@ -268,7 +272,8 @@ struct EdgeLoadTests {
 
     /// Merging in SQL is merging in memory, in any order.
     @Test func theDatabaseMergesAsMemoryDoes() throws {
-        let connection = try TestDatabase().connect()
+        let database = try TestDatabase()
+        let connection = try database.connect()
         var generator = SeededGenerator(seed: 6)
         for _ in 0..<60 {
             let rows = (0..<3).map { _ -> EdgeCounts in

@@ -51,8 +51,9 @@ struct TestReference {
         try connection.query(
             """
             INSERT INTO nadi_store.reference_feature
-            SELECT $1, f.feature_id, $5, $6, 1000 - $6, 0, 0, $7, 0, 1, $7, $7 + 1, $8, $9, $10, '{}', '{}', '{}', '{}',
-                   1000 - $6, 0
+            SELECT $1, f.feature_id, $5, $6::bigint, 1000 - $6::bigint, 0, 0, $7::float8, 0, 1,
+                   $7::float8, $7::float8 + 1, $8, $9, $10, '{}', '{}', '{}', '{}',
+                   1000 - $6::bigint, 0
             FROM nadi_store.feature AS f JOIN nadi_store.model AS m USING (model_id)
             WHERE m.model_name = $2 AND f.role = $3 AND f.feature_name = $4
             """,
