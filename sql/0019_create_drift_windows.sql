@@ -20,7 +20,7 @@ CREATE FUNCTION nadi_store.drift_pairs(
     rows_a float8, rows_b float8, usable_a float8, usable_b float8, singletons float8, unseen_a float8, unseen_b float8, outside_b float8
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
 -- The planner cannot know how many rows a step has, and loops over thousands of thousands where it guesses one.
-SET plan_cache_mode = force_custom_plan SET enable_nestloop = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     feature_ids int[] := nadi_store.matching_features(model, roles, features);

@@ -23,7 +23,8 @@ CREATE FUNCTION nadi.drift_between(
     psi float8, psi_noise float8, psi_spread float8, ks float8, ks_p_value float8, jensen_shannon float8, wasserstein float8,
     l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
     unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -50,7 +51,8 @@ CREATE FUNCTION nadi.drift(
     psi float8, psi_noise float8, psi_spread float8, ks float8, ks_p_value float8, jensen_shannon float8, wasserstein float8,
     l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
     unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -103,7 +105,7 @@ CREATE FUNCTION nadi.drift_over_time(
     l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
     unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
-SET plan_cache_mode = force_custom_plan AS $$
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -182,7 +184,8 @@ CREATE FUNCTION nadi.drift_bins(
 ) RETURNS TABLE (
     bin_number int, bin_name text, lower_value float8, upper_value float8, category text, baseline_count bigint, current_count bigint,
     baseline_share float8, current_share float8, share_change float8, standardised_change float8
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);

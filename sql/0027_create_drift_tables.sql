@@ -4,7 +4,7 @@
 -- Hours are replaced whole: rows of features that went are gone. One refresh of a model at a time, or two loaders would write
 -- the same rows in two orders.
 CREATE FUNCTION nadi_store.refresh_drift(model_id int, hours timestamptz[]) RETURNS bigint
-LANGUAGE plpgsql SET jit = off AS $$
+LANGUAGE plpgsql SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     number ALIAS FOR $1;

@@ -6,11 +6,11 @@ from simulation import HOURS, noise, power
 def test_nothing_moved_and_hardly_anything_is_shifted(warehouse):
     alarms = []
     for n in (200, 1_000, 10_000, 100_000):
-        found, judged = noise(warehouse, n, weeks=1, hours=HOURS[:84])
-        assert judged == 84 * 50
+        found, judged = noise(warehouse, n, weeks=1, hours=HOURS[:42])
+        assert judged == 42 * 50
         alarms += found
-    # Two weeks of a model, in halves: under one a week.
-    assert len(alarms) < 2 and all(state == "shifted" for _, state, _ in alarms), alarms
+    # A week of a model, in quarters: one is chance.
+    assert len(alarms) <= 1 and all(state == "shifted" for _, state, _ in alarms), alarms
 
 
 def test_real_shifts_are_found(warehouse):
