@@ -1,10 +1,10 @@
-/// Bins between frozen edges: bin i holds [edges[i - 1], edges[i]), the first and the last are open, so that there is one
-/// bin more than edges.
+/// Bins between frozen edges: bin i holds [edges[i - 1], edges[i]), the first and the last are open, so that there is
+/// one bin more than edges.
 ///
 /// A number's bin is how many edges are not above it. No search finds it: a grid of cells, even in the number or in its
-/// logarithm, says how many edges lie in cells before the number's own, and a few comparisons without a branch count those
-/// within. Right for any edges because a number's cell never goes down as the number goes up; the grid only decides how
-/// fast. Some 2 ns.
+/// logarithm, says how many edges lie in cells before the number's own, and a few comparisons without a branch count
+/// those within. Right for any edges because a number's cell never goes down as the number goes up; the grid only
+/// decides how fast. 3 to 8 ns, where a search of fifty edges takes 30.
 package struct EdgeBins: Equatable, Sendable {
     /// The edges, ascending.
     package let edges: [Double]

@@ -1,6 +1,7 @@
 """Makes the benchmark's objects in a folder that stands for a bucket: predictions of about 330 bytes with five features and
-one tag, or with --wide of about 1.3 KB with fifty features and two tags, spread over one day, in segments with their `writer` lines, bundled as a shipper bundles them. It shares no code with
-Nadi: what it makes is a second reading of the formats."""
+one tag, or with --wide of about 1.3 KB with fifty features and two tags, spread over one day, in segments with their
+`writer` lines, bundled as a shipper bundles them. It shares no code with Nadi: what it makes is a second reading of the
+formats."""
 
 import argparse
 import datetime
