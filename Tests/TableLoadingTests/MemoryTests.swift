@@ -170,29 +170,31 @@ struct MemoryTests {
         func line(_ rest: String) -> String { "{\"schema\":1,\"time\":\"\(time)\",\(rest)}" }
         let pad = String(repeating: "x", count: 200)
         try put(pipeline, number: 1, count) {
-            line("\"type\":\"prediction\",\"model_name\":\"\($0)\(pad)\",\"model_version\":\"1\"")
-        }
-        try put(pipeline, number: 2, count) {
             line("\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"\($0)\(pad)\"")
         }
-        try put(pipeline, number: 3, count) {
+        try put(pipeline, number: 2, count) {
             line(
                 "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"features\":{\"\($0)\(pad)\":1}")
         }
-        try put(pipeline, number: 4, count) {
+        try put(pipeline, number: 3, count) {
             line(
-                "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"features\":{\"f\":\"\($0)\(pad)\"}"
+                "\"type\":\"prediction\",\"model_name\":\"n\",\"model_version\":\"1\",\"features\":{\"f\":\"\($0)\(pad)\"}"
             )
         }
-        try put(pipeline, number: 5, count) {
+        try put(pipeline, number: 4, count) {
             line(
                 "\"type\":\"prediction\",\"model_name\":\"m\",\"model_version\":\"1\",\"tags\":{\"region\":\"\($0)\(pad)\"}"
             )
         }
-        try put(pipeline, number: 6, count) {
+        try put(pipeline, number: 5, count) {
             line("\"type\":\"resource\",\"service\":\"\($0)\(pad)\",\"interval_seconds\":10,\"threads\":4")
         }
-        let told = try await load(pipeline)
+        // Models come last: beside a million others, the two that carry the other names could be beyond the cap themselves.
+        var told = try await load(pipeline)
+        try put(pipeline, number: 6, count) {
+            line("\"type\":\"prediction\",\"model_name\":\"\($0)\(pad)\",\"model_version\":\"1\"")
+        }
+        told += try await load(pipeline)
         for kind in ["models", "features", "categories", "slice values", "resources"] {
             #expect(told.contains(" \(kind) are beyond the cap"), "\(kind): \(told)")
         }
