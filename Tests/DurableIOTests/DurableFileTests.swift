@@ -122,7 +122,7 @@ import Testing
         #expect(lock == nil)
     }
 
-    @Test(.timeLimit(.minutes(1))) func holdingWaits() async throws {
+    @Test(.timeLimit(.minutes(5))) func holdingWaits() async throws {
         let path = folder["w.lock"]
         let first = try FileLock.hold(path: path)
         let second = Task.detached { try FileLock.hold(path: path) }

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Disks that are full and spools that are taken away.
-@Suite(.timeLimit(.minutes(2)), .serialized)
+@Suite(.timeLimit(.minutes(5)), .serialized)
 struct DiskTests {
     /// A spool on a file system of its own with room for `kilobytes`; nil where this user may not mount.
     static func smallSpool(_ kilobytes: Int) throws -> (spool: Spool, remove: () -> Void)? {

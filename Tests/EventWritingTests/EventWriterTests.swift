@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Whole writers on real files.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct EventWriterTests {
     let event = Prediction.prediction(
         model: "iris", version: "1", prediction: "setosa", features: ["petal_length": 1.4])

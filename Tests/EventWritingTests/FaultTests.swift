@@ -6,7 +6,7 @@ import Testing
 @testable import EventWriting
 
 /// A disk whose `fsync` fails, one that hangs while the service forks, and a process with a strict mask.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct FaultTests {
     /// `fsync` that fails so many times; as in Linux, each failure is told once.
     final class FailingSync: Sendable {

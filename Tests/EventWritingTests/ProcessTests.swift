@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Whole processes: killed, forked, ended in several ways.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ProcessTests {
     @Test(arguments: [0.02, 0.1, 0.3, 0.7])
     func killedAtAnyTimeItKeepsEveryFlushedEvent(seconds: Double) throws {

@@ -6,7 +6,7 @@ import Testing
 
 /// Everything at once, from many threads: for the thread sanitizer (`swift test --sanitize=thread --filter ThreadSafety`),
 /// and exact without it too.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(5)))
 struct WriterThreadSafetyTests {
     private static func prediction(_ number: Int, bytes: Int = 100) -> Prediction {
         .prediction(

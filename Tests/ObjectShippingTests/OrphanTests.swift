@@ -11,7 +11,7 @@ import Testing
 /// Writers that die, freeze, fork and lose their files, each in a process of its own, with the real shipper beside them.
 ///
 /// What `flush` promised must be in the store, once, and every writer must have its end.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(5)))
 struct OrphanTests {
     // MARK: Death
 

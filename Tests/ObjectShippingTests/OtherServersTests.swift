@@ -6,7 +6,7 @@ import Testing
 /// The real program on servers and keys of all kinds: the way in which it proves is the one that this server deserves.
 @Suite(
     .serialized, .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(5)))
 struct OtherServersTests {
     struct Place: CustomTestStringConvertible, Sendable {
         /// The server's name in the environment.

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Faults that operators meet, each seeded on the real parts: `check` names each in one line with evidence and mend.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct ShipperCheckTests {
     private static let s3Only = "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"
 

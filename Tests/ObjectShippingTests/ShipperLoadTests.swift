@@ -12,7 +12,7 @@ import Testing
 /// more by themselves and are held to 80 MiB.
 @Suite(
     .serialized, .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-    .timeLimit(.minutes(4)))
+    .timeLimit(.minutes(5)))
 struct ShipperLoadTests {
     /// The most memory that a process ever had, MiB; from `/proc/PID/status`.
     private func peak_MiB(_ process: Int32) throws -> Double {

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite(.serialized) struct ShipperProgramTests {
-    @Test(.timeLimit(.minutes(1))) func onceShipsEverythingToAFolder() async throws {
+    @Test(.timeLimit(.minutes(5))) func onceShipsEverythingToAFolder() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let ids = try program.writeSegments(5) + program.writeSegments(3)
         #expect(try program.start("run", "--once").wait() == 0, "\(program.log)")
@@ -21,7 +21,7 @@ import Testing
         #expect(report.state == .ended && report.writers.isEmpty && report.unshipped.segments == 0)
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatAKilledShipperLeftInTheSpoolIsRemoved() throws {
+    @Test(.timeLimit(.minutes(5))) func whatAKilledShipperLeftInTheSpoolIsRemoved() throws {
         let program = try ShipperProgram(more: "admin: off")
         try DurableFile.replace(path: program.folder["spool/.w-0-1-1-end.jsonl.2mgy3f9yrlzo2-1.tmp"], bytes: [1])
         try DurableFile.replace(path: program.folder["spool/notes.txt"], bytes: [1])
@@ -29,7 +29,7 @@ import Testing
         #expect(try DurableFile.list(program.folder["spool"]).map(\.name).sorted() == ["notes.txt"])
     }
 
-    @Test(.timeLimit(.minutes(1))) func theZstdProgramReadsObjectsAsPlainLines() async throws {
+    @Test(.timeLimit(.minutes(5))) func theZstdProgramReadsObjectsAsPlainLines() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let ids = try program.writeSegments(3)
         #expect(try program.start("run", "--once").wait() == 0)
@@ -43,7 +43,7 @@ import Testing
 
     @Test(
         .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(5)))
     func checkFindsNothingWrongWithARealStore() async throws {
         let s3 = try #require(TestServers.s3)
         let program = try ShipperProgram(s3: s3, more: "admin: off")
@@ -55,7 +55,7 @@ import Testing
         #expect(try await program.store(s3).list(prefix: program.prefix, startAfter: nil, limit: 9).objects.isEmpty)
     }
 
-    @Test(.timeLimit(.minutes(1))) func checkNamesWhatIsWrong() throws {
+    @Test(.timeLimit(.minutes(5))) func checkNamesWhatIsWrong() throws {
         let program = try ShipperProgram(endpoint: "http://127.0.0.1:1", more: "admin: off")
         let text = String(decoding: try DurableFile.read(path: program.folder["shipper.yaml"]), as: UTF8.self)
         let broken = text.replacing("spool: ", with: "spool: /nonexistent")
@@ -73,7 +73,7 @@ import Testing
 
     @Test(
         .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-        .timeLimit(.minutes(3)))
+        .timeLimit(.minutes(5)))
     func killedAtAnyMomentItShipsEverySegmentOnce() async throws {
         let s3 = try #require(TestServers.s3)
         let program = try ShipperProgram(s3: s3, more: "admin: off")
@@ -108,7 +108,7 @@ import Testing
 
     @Test(
         .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-        .timeLimit(.minutes(2)))
+        .timeLimit(.minutes(5)))
     func anOutageOfTheStoreLosesNothing() async throws {
         let s3 = try #require(TestServers.s3)
         let port = Int.random(in: 20_000..<32_000)
@@ -155,7 +155,7 @@ import Testing
         asyncio.run(main())
         """
 
-    @Test(.timeLimit(.minutes(1))) func itTellsTheServiceManagerAndServesItsPages() async throws {
+    @Test(.timeLimit(.minutes(5))) func itTellsTheServiceManagerAndServesItsPages() async throws {
         let port = Int.random(in: 20_000..<32_000)
         let program = try ShipperProgram(more: "admin: 127.0.0.1:\(port)")
         let manager = try NotifyReceiver(path: program.folder["notify"])
@@ -190,7 +190,7 @@ import Testing
         #expect(eventIDs(try await program.segments(program.store()).values.joined()).sorted() == (ids + late).sorted())
     }
 
-    @Test(.timeLimit(.minutes(1))) func aWriterThatWasKilledIsEndedByTheProgram() async throws {
+    @Test(.timeLimit(.minutes(5))) func aWriterThatWasKilledIsEndedByTheProgram() async throws {
         let program = try ShipperProgram(more: "admin: off\ndead_after: 200ms")
         let writer = "testhost-0192f0c1a2b37c4d8e9f00112233445a"
         let record = LockRecord(
@@ -212,7 +212,7 @@ import Testing
     }
 
     /// Hashing a hole of 4 TiB, which takes an hour, does not keep the program from ending.
-    @Test(.timeLimit(.minutes(1))) func itEndsWhileALargeForeignLogIsHashed() async throws {
+    @Test(.timeLimit(.minutes(5))) func itEndsWhileALargeForeignLogIsHashed() async throws {
         let logs = try ScratchFolder()
         let program = try ShipperProgram(
             more: "admin: off\nstreams: [{name: app, paths: [\"\(logs.path)/app.log*\"], quiet: 100ms}]")
@@ -229,7 +229,7 @@ import Testing
         #expect(eventIDs(try await program.segments(program.store()).values.joined()).sorted() == ids.sorted())
     }
 
-    @Test(.timeLimit(.minutes(1))) func checkTriesWhetherShippedFilesCanBeRemoved() throws {
+    @Test(.timeLimit(.minutes(5))) func checkTriesWhetherShippedFilesCanBeRemoved() throws {
         let logs = try ScratchFolder()
         for (folder, status, text) in [
             (
@@ -249,7 +249,7 @@ import Testing
     /// A file with late lines is stored in parts; after the state was lost nothing of it is stored under a new name.
     @Test(
         .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-        .timeLimit(.minutes(1)), arguments: [false, true])
+        .timeLimit(.minutes(5)), arguments: [false, true])
     func aLostStateOfForeignLogsIsFoundAgainInTheBucket(isCompressed: Bool) async throws {
         let s3 = try #require(TestServers.s3)
         let logs = try ScratchFolder()
@@ -282,7 +282,7 @@ import Testing
         #expect(program.log.contains("looked up in the bucket"))
     }
 
-    @Test(.timeLimit(.minutes(1))) func twoShippersDoNotShareASpool() async throws {
+    @Test(.timeLimit(.minutes(5))) func twoShippersDoNotShareASpool() async throws {
         let program = try ShipperProgram(more: "admin: off")
         let first = try program.start("run")
         #expect(try await eventually { program.log.contains("shipping") })

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// The real program in trouble: full disks, damaged files, stores that hang, folders that come and go.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct ShipperTroubleTests {
     private static let s3Only = "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"
 

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// The whole shipper inside this process, for the thread sanitizer: the program is another one and not looked into.
-@Suite(.timeLimit(.minutes(3))) struct ShippingThreadSafetyTests {
+@Suite(.timeLimit(.minutes(5))) struct ShippingThreadSafetyTests {
     /// Writers write, a log rotates, the pages are asked, the shipper ships; then it is stopped from another thread.
     @Test func everythingAtOnce() async throws {
         let folder = try ScratchFolder()

@@ -8,7 +8,7 @@ import Testing
 @testable import ObjectShipping
 
 /// Disks that refuse, quotas, limits and clocks, under real writers with the real shipper beside them.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(5)))
 struct WriterDiskTests {
     /// One client, and one thing that goes wrong.
     struct Case: Sendable, CustomTestStringConvertible {

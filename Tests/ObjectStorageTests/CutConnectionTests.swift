@@ -100,7 +100,7 @@ final class CuttingProxy: Sendable {
 /// Connections to a real server that break in the middle of a body.
 @Suite(
     .enabled(if: TestServers.s3 != nil, "set NADI_TEST_S3_ENDPOINT and its kin, or use Tests/run"),
-    .timeLimit(.minutes(2)))
+    .timeLimit(.minutes(5)))
 struct CutConnectionTests {
     static func make() throws -> (proxy: CuttingProxy, store: S3Store, direct: S3Store) {
         let server = try #require(TestServers.s3)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Stores and networks that misbehave.
-@Suite(.timeLimit(.minutes(1))) struct FaultTests {
+@Suite(.timeLimit(.minutes(5))) struct FaultTests {
     static func store(
         _ endpoint: String, http: HTTPSettings = HTTPSettings(), credentials: (any CredentialsProvider)? = nil
     ) throws -> S3Store {

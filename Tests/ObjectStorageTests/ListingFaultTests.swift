@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Listings that go on for ever, are too large, or are no listings.
-@Suite(.timeLimit(.minutes(1))) struct ListingFaultTests {
+@Suite(.timeLimit(.minutes(5))) struct ListingFaultTests {
     static func page(_ keys: [String], next: String? = nil) -> String {
         let entries = keys.map { "<Contents><Key>\($0)</Key><Size>1</Size></Contents>" }.joined()
         let more = next.map { "<NextContinuationToken>\($0)</NextContinuationToken>" } ?? ""

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What needs a server that was started for it: its names, its token service, its key service, its narrow rights.
-@Suite(.ownServer, .enabled(if: TestServers.s3 != nil, "needs SeaweedFS: use Tests/run"), .timeLimit(.minutes(2)))
+@Suite(.ownServer, .enabled(if: TestServers.s3 != nil, "needs SeaweedFS: use Tests/run"), .timeLimit(.minutes(5)))
 struct OwnServerTests {
     /// A configuration as a program reads it, with the environment of a host.
     static func store(

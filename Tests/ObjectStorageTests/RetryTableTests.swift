@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The table of what is repeated, row by row through real answers; whatever is not in it is kept and repeated.
-@Suite(.timeLimit(.minutes(2))) struct RetryTableTests {
+@Suite(.timeLimit(.minutes(5))) struct RetryTableTests {
     struct Row: CustomTestStringConvertible, Sendable {
         let status: Int
         let code: String

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// No secret in what the real program says or shows, at its most talkative, whatever the store answers.
-@Suite(.timeLimit(.minutes(2))) struct SecretsTests {
+@Suite(.timeLimit(.minutes(5))) struct SecretsTests {
     /// Everything that must not be seen holds this.
     static let mark = "hush"
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Credentials from the endpoints of containers and machines and from programs, imitated on the loopback.
-@Suite(.timeLimit(.minutes(1))) struct ServiceCredentialsTests {
+@Suite(.timeLimit(.minutes(5))) struct ServiceCredentialsTests {
     /// An answer of either endpoint; `end` is an ISO time.
     static func answer(_ id: String, end: String = "2099-01-01T00:00:00Z", secret: String = "S/+=") -> String {
         """

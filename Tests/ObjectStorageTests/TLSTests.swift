@@ -47,7 +47,7 @@ final class TLSServer {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct TLSTests {
+@Suite(.timeLimit(.minutes(5))) struct TLSTests {
     /// The error of a listing: `invalidResponse` once TLS stands, because the server sends a page of its own.
     static func kind(_ endpoint: String, _ change: (inout HTTPSettings) -> Void) async throws -> StorageError.Kind? {
         var http = HTTPSettings()

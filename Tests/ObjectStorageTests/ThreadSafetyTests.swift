@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Many tasks on one store, for the thread sanitizer.
-@Suite(.timeLimit(.minutes(3))) struct StorageThreadSafetyTests {
+@Suite(.timeLimit(.minutes(5))) struct StorageThreadSafetyTests {
     /// Requests of every kind at once, some of them cancelled, while the store is the only thing they share.
     @Test(arguments: StoreKind.available)
     func manyTasksShareAStore(kind: StoreKind) async throws {

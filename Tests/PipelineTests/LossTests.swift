@@ -27,7 +27,7 @@ struct LossTests {
     }
 
     /// A file is deleted from the spool before the shipper sees it; everything else goes its way.
-    @Test(.timeLimit(.minutes(3))) func aSegmentDeletedFromTheSpoolIsNamed() async throws {
+    @Test(.timeLimit(.minutes(5))) func aSegmentDeletedFromTheSpoolIsNamed() async throws {
         let path = try await WholePath()
         let writer = try makeWriter(path)
         for count in 1...4 {
@@ -62,7 +62,7 @@ struct LossTests {
 
     /// What a living writer gave up is known by reason and host before it ends: through its lock file and its host's
     /// report; and after its end through its last line.
-    @Test(.timeLimit(.minutes(3)), .enabled(if: mayMount, "needs the right to mount a tmpfs"))
+    @Test(.timeLimit(.minutes(5)), .enabled(if: mayMount, "needs the right to mount a tmpfs"))
     func everyLossIsNamedByReasonAndHost() async throws {
         let path = try await WholePath()
         let shipper = try path.start("nadi-shipper", "run")
@@ -135,7 +135,7 @@ struct LossTests {
     }
 
     /// The server commits and the connection breaks before it can say so.
-    @Test(.timeLimit(.minutes(3))) func aCommitThatHappenedUnheardCountsOnce() async throws {
+    @Test(.timeLimit(.minutes(5))) func aCommitThatHappenedUnheardCountsOnce() async throws {
         let scratch = try ScratchFolder()
         let server = try PrivateServer("postgres", in: scratch["pg"])
         let uri = try #require(server.values["POSTGRES_URI"])

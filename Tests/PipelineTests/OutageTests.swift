@@ -24,7 +24,7 @@ struct OutageTests {
         return ids
     }
 
-    @Test(.timeLimit(.minutes(3))) func theBucketGoesAway() async throws {
+    @Test(.timeLimit(.minutes(5))) func theBucketGoesAway() async throws {
         let scratch = try ScratchFolder()
         let server = try PrivateServer("seaweedfs", in: scratch["s3"], "outage")
         let store = TestServers.S3(
@@ -61,7 +61,7 @@ struct OutageTests {
         #expect(audit.status == 0, "\(audit.log)")
     }
 
-    @Test(.timeLimit(.minutes(3))) func theDatabaseGoesAway() async throws {
+    @Test(.timeLimit(.minutes(5))) func theDatabaseGoesAway() async throws {
         let scratch = try ScratchFolder()
         let server = try PrivateServer("postgres", in: scratch["pg"])
         let path = try await WholePath(postgres: try #require(server.values["POSTGRES_URI"]))

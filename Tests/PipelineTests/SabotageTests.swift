@@ -143,7 +143,7 @@ struct SabotageTests {
         return try await world.listed()
     }
 
-    @Test(.timeLimit(.minutes(3))) func anObjectDeleted() async throws {
+    @Test(.timeLimit(.minutes(5))) func anObjectDeleted() async throws {
         let world = try await loaded()
         let bytes = try await world.store.get(world.keys[0])
         try await world.store.delete(world.keys[0])
@@ -152,7 +152,7 @@ struct SabotageTests {
         try await world.expectClean("restored")
     }
 
-    @Test(.timeLimit(.minutes(3))) func aByteFlipped() async throws {
+    @Test(.timeLimit(.minutes(5))) func aByteFlipped() async throws {
         let world = try await loaded()
         let bytes = try await world.store.get(world.keys[0])
         var flipped = bytes
@@ -163,7 +163,7 @@ struct SabotageTests {
         try await world.expectClean("restored")
     }
 
-    @Test(.timeLimit(.minutes(3))) func anObjectCopiedUnderAnotherHour() async throws {
+    @Test(.timeLimit(.minutes(5))) func anObjectCopiedUnderAnotherHour() async throws {
         let world = try await loaded()
         let key = world.keys[0]
         let hour = try #require(key.firstRange(of: "/hr="))
@@ -179,7 +179,7 @@ struct SabotageTests {
         try await world.expectClean("the copy deleted")
     }
 
-    @Test(.timeLimit(.minutes(3)), arguments: [
+    @Test(.timeLimit(.minutes(5)), arguments: [
         "request_hour SET predictions = predictions + 1", "feature_day SET m2 = m2 + 1",
         "request_minute SET latency_counts[1] = latency_counts[1] + 1",
     ])
@@ -195,7 +195,7 @@ struct SabotageTests {
         try await world.expectClean("rebuilt")
     }
 
-    @Test(.timeLimit(.minutes(3))) func anAlteredLedgerRow() async throws {
+    @Test(.timeLimit(.minutes(5))) func anAlteredLedgerRow() async throws {
         let world = try await loaded()
         func add(_ bytes: Int) throws {
             try world.connection.execute(
@@ -210,7 +210,7 @@ struct SabotageTests {
         try await world.expectClean("set right")
     }
 
-    @Test(.timeLimit(.minutes(3))) func aDeletedReject() async throws {
+    @Test(.timeLimit(.minutes(5))) func aDeletedReject() async throws {
         let world = try await loaded()
         let shown = try await world.path.run("nadi", "rejects", "--reason", "invalid_json")
         #expect(shown.status == 0 && shown.log.contains("{ this is not JSON"))
@@ -220,7 +220,7 @@ struct SabotageTests {
         try await world.expectClean("rebuilt")
     }
 
-    @Test(.timeLimit(.minutes(3))) func aMissingMiddleSegment() async throws {
+    @Test(.timeLimit(.minutes(5))) func aMissingMiddleSegment() async throws {
         let world = try await world()
         let writer = try await write(world.path)
         let file = try #require(try world.path.spoolFiles().first { $0.hasPrefix("\(writer)-1-") })
@@ -249,7 +249,7 @@ struct SabotageTests {
         return writer
     }
 
-    @Test(.timeLimit(.minutes(3))) func aMissingLastSegmentOfAKilledWriter() async throws {
+    @Test(.timeLimit(.minutes(5))) func aMissingLastSegmentOfAKilledWriter() async throws {
         let world = try await world()
         let writer = try await waitingWriter(world.path)
         writer.send(SIGKILL)
@@ -265,7 +265,7 @@ struct SabotageTests {
         try await world.acceptAll()
     }
 
-    @Test(.timeLimit(.minutes(3))) func aWipedSpool() async throws {
+    @Test(.timeLimit(.minutes(5))) func aWipedSpool() async throws {
         let world = try await world()
         let shipper = try world.path.start("nadi-shipper", "run")
         let writer = try await waitingWriter(world.path)
@@ -291,7 +291,7 @@ struct SabotageTests {
         try await world.acceptAll()
     }
 
-    @Test(.timeLimit(.minutes(3))) func aHostStopped() async throws {
+    @Test(.timeLimit(.minutes(5))) func aHostStopped() async throws {
         let world = try await world()
         let shipper = try world.path.start("nadi-shipper", "run")
         try await write(world.path)
@@ -314,7 +314,7 @@ struct SabotageTests {
     }
 
     /// Whatever is killed, and whenever somebody looks: as long as nothing is lost, the audit is clean.
-    @Test(.timeLimit(.minutes(4)), arguments: [UInt64(3)])
+    @Test(.timeLimit(.minutes(5)), arguments: [UInt64(3)])
     func theAuditRaisesNoFalseAlarm(seed: UInt64) async throws {
         let world = try await world()
         let path = world.path

@@ -2,7 +2,7 @@ import ServiceSupport
 import Testing
 
 @Suite struct AdminServerTests {
-    @Test(.timeLimit(.minutes(1))) func answersItsPages() async throws {
+    @Test(.timeLimit(.minutes(5))) func answersItsPages() async throws {
         let address = try #require(HostAddress("127.0.0.1:\(Int.random(in: 20_000..<32_000))"))
         let server = AdminServer(
             address: address,
