@@ -295,7 +295,7 @@ BEGIN
     IF to_regclass(format('nadi_store.%I', child)) IS NOT NULL THEN
         RETURN;
     END IF;
-    EXECUTE format('CREATE TABLE nadi_store.%I (LIKE nadi_store.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 85)', child, parent);
+    EXECUTE format('CREATE TABLE nadi_store.%I (LIKE nadi_store.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMPRESSION) WITH (fillfactor = 85)', child, parent);
     EXECUTE format('ALTER TABLE nadi_store.%I ATTACH PARTITION nadi_store.%I FOR VALUES FROM (%L) TO (%L)',
                    parent, child, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
 END

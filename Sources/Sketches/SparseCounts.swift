@@ -81,23 +81,60 @@ package struct SparseCounts: Equatable, Sendable {
             return
         }
         if codes == other.codes {
-            for place in counts.indices { counts[place] += other.counts[place] }
+            counts.withUnsafeMutableBufferPointer { mine in
+                other.counts.withUnsafeBufferPointer { theirs in
+                    for place in 0..<mine.count { mine[place] += theirs[place] }
+                }
+            }
             return
         }
-        var merged = SparseCounts()
-        merged.reserveCapacity(codes.count + other.codes.count)
-        var left = 0
-        var right = 0
-        while left < codes.count || right < other.codes.count {
-            if right == other.codes.count || (left < codes.count && codes[left] <= other.codes[right]) {
-                merged.append(codes[left], counts[left])
-                left += 1
-            } else {
-                merged.append(other.codes[right], other.counts[right])
-                right += 1
-            }
+        // The codes first, which say how many there are; a count's place follows from them.
+        let room = codes.count + other.codes.count
+        let merged = [Int32](unsafeUninitializedCapacity: room) { merged, count in
+            count = Self.unite(codes, other.codes, into: merged)
         }
-        self = merged
+        counts = [Int64](unsafeUninitializedCapacity: merged.count) { sums, count in
+            var left = 0
+            var right = 0
+            for place in 0..<merged.count {
+                var sum: Int64 = 0
+                if left < codes.count, codes[left] == merged[place] {
+                    sum = counts[left]
+                    left += 1
+                }
+                if right < other.codes.count, other.codes[right] == merged[place] {
+                    sum += other.counts[right]
+                    right += 1
+                }
+                sums.initializeElement(at: place, to: sum)
+            }
+            count = merged.count
+        }
+        codes = merged
+    }
+
+    /// Writes the codes of both, ascending and each once; answers how many.
+    private static func unite(_ left: [Int32], _ right: [Int32], into out: UnsafeMutableBufferPointer<Int32>) -> Int {
+        var count = 0
+        var i = 0
+        var j = 0
+        while i < left.count, j < right.count {
+            let a = left[i]
+            let b = right[j]
+            out.initializeElement(at: count, to: min(a, b))
+            count += 1
+            i += a <= b ? 1 : 0
+            j += b <= a ? 1 : 0
+        }
+        for rest in left[i...] {
+            out.initializeElement(at: count, to: rest)
+            count += 1
+        }
+        for rest in right[j...] {
+            out.initializeElement(at: count, to: rest)
+            count += 1
+        }
+        return count
     }
 
     /// The counts under other codes, for dictionaries that number their entries anew.

@@ -4,13 +4,16 @@ internal import TableStorage
 
 /// The batches of one run: parts come in from the workers, full batches go to the database.
 ///
-/// While a batch commits, the workers go on; each holds at most one finished part, which bounds memory.
+/// While a batch commits, the workers fill the next one; when that is full too, each holds at most one finished part, which
+/// bounds memory.
 struct LoadSession {
     let loader: Loader
     let work: ObjectWork
     let leases: ObjectLeases
     var report = LoadReport()
     private var batch = LoadBatch()
+    /// The batch on its way to the database.
+    private var committing: (batch: LoadBatch, task: Task<BatchCommitting.Result, any Error>)?
     private var deferred: [ObjectClaims.Claim] = []
     private var refusals = 0
     /// How often each object's batch was overtaken.
@@ -45,7 +48,7 @@ struct LoadSession {
 
     /// Commits what is left, then what had to wait for it.
     mutating func finish() async throws {
-        try await commit()
+        try await commitNow()
         var rounds = 0
         while !deferred.isEmpty, rounds < 100 {
             rounds += 1
@@ -54,13 +57,17 @@ struct LoadSession {
             // One after the other: each sees what the one before has committed.
             for claim in waiting {
                 try await take(await work.part(of: claim))
-                try await commit()
+                try await commitNow()
             }
         }
     }
 
     /// Gives back what is claimed and not committed, as well as possible.
-    func abandon() async { await leases.end() }
+    func abandon() async {
+        committing?.task.cancel()
+        _ = await committing?.task.result
+        await leases.end()
+    }
 
     private mutating func take(_ part: ObjectPart) async throws {
         switch part {
@@ -100,17 +107,38 @@ struct LoadSession {
         }
     }
 
-    /// Commits the batch.
+    /// Sends the batch to the database, once the one before is there.
+    private mutating func commit() async throws {
+        try await settle()
+        if batch.objects.isEmpty { return }
+        let full = batch
+        batch = LoadBatch()
+        let committing = BatchCommitting(loader)
+        self.committing = (full, Task { try await committing.run(full) })
+    }
+
+    /// Commits the batch and waits for it.
+    private mutating func commitNow() async throws {
+        try await commit()
+        try await settle()
+    }
+
+    /// Waits for the batch on its way.
     ///
     /// What another loader did meanwhile is left out and the rest aggregated again; a batch that
     /// the database refuses for its content is taken apart, so that one object cannot block the others. Any other refusal
     /// (rights, space, a schema that is not ours) would meet every object: it ends the run.
-    private mutating func commit() async throws {
-        let current = batch
-        batch = LoadBatch()
-        if current.objects.isEmpty { return }
+    private mutating func settle() async throws {
+        guard let (current, task) = committing else { return }
+        committing = nil
         do {
-            report.add(try await commitWithRetries(current))
+            let result = try await withTaskCancellationHandler {
+                try await task.value
+            } onCancel: {
+                task.cancel()
+            }
+            for (kind, count) in result.refused { report.refused[kind, default: 0] += count }
+            report.add(result.counts)
             work.places.release(objects: current.objects.map(\.claim.objectID))
             await leases.drop(current.objects.map(\.claim.objectID))
         } catch let error as LoadError where error.code == .overtaken {
@@ -130,9 +158,6 @@ struct LoadSession {
             } else {
                 try await again(current.objects.map(\.claim))
             }
-        } catch {
-            batch = current
-            throw error
         }
     }
 
@@ -153,12 +178,15 @@ struct LoadSession {
         return kept
     }
 
-    /// Does objects one by one.
+    /// Does objects one by one, each in a batch of its own, beside the one that is being filled.
     private mutating func again(_ claims: [ObjectClaims.Claim]) async throws {
+        let others = batch
+        batch = LoadBatch()
         for claim in claims {
             try await take(await work.part(of: claim))
-            try await commit()
+            try await commitNow()
         }
+        batch = others
     }
 
     /// The batch's objects that are neither loaded nor taken over.
@@ -175,58 +203,6 @@ struct LoadSession {
                 ).rows.map { $0.integer(0) })
         }
         return batch.objects.map(\.claim).filter { ours.contains($0.objectID) }
-    }
-
-    private mutating func commitWithRetries(_ batch: LoadBatch) async throws -> BatchCommit.Counts {
-        let settings = loader.settings
-        let retention = loader.retention
-        var failures = 0
-        var isUnknown = false
-        var wasUnknown = false
-        while true {
-            do {
-                if isUnknown, try await isCommitted(batch) {
-                    return BatchCommit.counts(of: batch)
-                }
-                isUnknown = false
-                let (counts, refused) = try await loader.database.run { connection in
-                    let admission = Admission(settings.caps)
-                    let admitted = try admission.admit(batch.aggregates, connection)
-                    let overflow = try batch.overflow?.admit(by: admission, connection)
-                    let commit = BatchCommit(
-                        batch: batch, admitted: admitted, overflow: overflow, owner: settings.owner,
-                        retention: retention, now_ms: try LoadClock.now_ms(connection))
-                    return (
-                        try commit.run(connection),
-                        admitted.refused.merging(overflow?.refused ?? [:], uniquingKeysWith: +)
-                    )
-                }
-                for (kind, count) in refused { report.refused[kind, default: 0] += count }
-                return counts
-            } catch let error as LoadError where error.code == .overtaken {
-                // By this batch's own COMMIT, which the server was still at when the ledger was asked.
-                if wasUnknown, try await isCommitted(batch) { return BatchCommit.counts(of: batch) }
-                throw error
-            } catch let error as DatabaseError where error.isRetryable {
-                failures += 1
-                isUnknown = isUnknown || error.isCommitOutcomeUnknown
-                wasUnknown = wasUnknown || isUnknown
-                if failures > 12 { throw error }
-                // Full jitter, 50 ms doubling to 10 s: about a minute in all.
-                let longest = min(10.0, 0.05 * Double(1 << failures))
-                try await Task.sleep(for: .seconds(Double.random(in: 0.01...longest)))
-            }
-        }
-    }
-
-    /// After a connection that broke during COMMIT: whether the ledger has the batch.
-    private func isCommitted(_ batch: LoadBatch) async throws -> Bool {
-        let ids = batch.objects.map(\.claim.objectID)
-        return try await loader.database.run { connection in
-            try connection.query(
-                "SELECT count(*) FROM nadi_store.object WHERE object_id = ANY ($1::bigint[]) AND state = 'loaded'",
-                [.integers(ids)])[0].integer(0) == Int64(ids.count)
-        }
     }
 }
 

@@ -81,27 +81,32 @@ package struct CopyWriter {
     }
 
     /// Appends an array of integers.
-    package mutating func append<Value: BinaryInteger>(_ values: some Sequence<Value>) {
+    package mutating func append(_ values: [Int64]) { appendArray(values) }
+
+    /// Appends an array of integers.
+    package mutating func append(_ values: [Int32]) { appendArray(values) }
+
+    /// Appends an array of integers of another size.
+    package mutating func append<Value: FixedWidthInteger>(_ values: [Value]) { appendArray(values) }
+
+    /// Appends an array of numbers.
+    package mutating func append(_ values: [Double]) {
         separate()
         buffer.append(UInt8(ascii: "{"))
-        var first = true
-        for value in values {
-            if !first { buffer.append(UInt8(ascii: ",")) }
-            first = false
-            appendDigits(Int64(value))
+        for (place, value) in values.enumerated() {
+            if place > 0 { buffer.append(UInt8(ascii: ",")) }
+            buffer.append(contentsOf: SQLText.real(value).utf8)
         }
         buffer.append(UInt8(ascii: "}"))
     }
 
-    /// Appends an array of numbers.
-    package mutating func append(_ values: some Sequence<Double>) {
+    @inline(__always)
+    private mutating func appendArray<Value: FixedWidthInteger>(_ values: [Value]) {
         separate()
         buffer.append(UInt8(ascii: "{"))
-        var first = true
-        for value in values {
-            if !first { buffer.append(UInt8(ascii: ",")) }
-            first = false
-            buffer.append(contentsOf: SQLText.real(value).utf8)
+        for (place, value) in values.enumerated() {
+            if place > 0 { buffer.append(UInt8(ascii: ",")) }
+            appendDigits(Int64(value))
         }
         buffer.append(UInt8(ascii: "}"))
     }
@@ -156,9 +161,16 @@ package struct CopyWriter {
 
     private mutating func appendDigits(_ value: Int64) {
         if value >= 0 && value < 10 {
-            buffer.append(UInt8(ascii: "0") + UInt8(value))
-        } else {
-            buffer.append(contentsOf: String(value).utf8)
+            buffer.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))
+            return
         }
+        if value < 0 { buffer.append(UInt8(ascii: "-")) }
+        let first = buffer.count
+        var rest = value.magnitude
+        repeat {
+            buffer.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            rest /= 10
+        } while rest > 0
+        buffer[first...].reverse()
     }
 }

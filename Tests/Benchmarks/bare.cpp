@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,8 +30,9 @@ std::atomic<uint64_t> predictions{0};
 
 void read_object(const std::string &path, ZSTD_DCtx *context, EVP_MD_CTX *digest, simdjson::dom::parser &parser,
                  std::string &raw) {
-    std::ifstream file(path, std::ios::binary);
-    const std::string object((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    std::string object(static_cast<size_t>(file.tellg()), '\0');
+    if (!file.seekg(0).read(object.data(), static_cast<std::streamsize>(object.size()))) fail(path + ": cannot be read");
     uint64_t met = 0, wanted = 0;
     for (size_t place = 0; place < object.size();) {
         const size_t frame = ZSTD_findFrameCompressedSize(object.data() + place, object.size() - place);
@@ -45,7 +45,8 @@ void read_object(const std::string &path, ZSTD_DCtx *context, EVP_MD_CTX *digest
         }
         const auto size = ZSTD_getFrameContentSize(object.data() + place, frame);
         if (size >= ZSTD_CONTENTSIZE_ERROR) fail(path + ": a frame without its size");
-        raw.resize(size + simdjson::SIMDJSON_PADDING);
+        // It grows to the largest segment and stays: filling it with zeros each time would cost.
+        if (raw.size() < size + simdjson::SIMDJSON_PADDING) raw.resize(size + simdjson::SIMDJSON_PADDING);
         const size_t got = ZSTD_decompressDCtx(context, raw.data(), size, object.data() + place, frame);
         if (ZSTD_isError(got)) fail(path + ": " + ZSTD_getErrorName(got));
         unsigned char hash[EVP_MAX_MD_SIZE];

@@ -20,8 +20,11 @@ REGIONS = numpy.array(["eu", "us", "ap", "sa"])
 COUNTRIES = numpy.array(["DE", "FR", "US", "JP", "BR", "IN", "GB", "CN"])
 TIERS = numpy.array(["free", "plus", "business"])
 VERSIONS = numpy.array(["1.4.0", "1.5.0"])
+# As a writer seals them, by 16 MiB or by age, and a shipper bundles them, at some 8 MiB compressed.
 LINES_PER_SEGMENT = 20_000
 SEGMENTS_PER_OBJECT = 5
+WIDE_LINES_PER_SEGMENT = 12_000
+WIDE_SEGMENTS_PER_OBJECT = 3
 
 
 def uuid7(milliseconds, random):
@@ -162,8 +165,9 @@ def main():
     parser.add_argument("--day", type=datetime.date.fromisoformat, help="UTC; the default is the day before yesterday")
     parser.add_argument("--wide", action="store_true", help="fifty features and two tags; edges of a reference in reference.tsv")
     arguments = parser.parse_args()
-    make = wide_lines_of if arguments.wide else lines_of
+    make, lines_per_segment, segments_per_object = lines_of, LINES_PER_SEGMENT, SEGMENTS_PER_OBJECT
     if arguments.wide:
+        make, lines_per_segment, segments_per_object = wide_lines_of, WIDE_LINES_PER_SEGMENT, WIDE_SEGMENTS_PER_OBJECT
         arguments.folder.mkdir(parents=True, exist_ok=True)
         wide_reference(arguments.folder.parent / "reference.tsv", arguments.seed)
     day = arguments.day or datetime.datetime.now(datetime.timezone.utc).date() - datetime.timedelta(days=2)
@@ -177,10 +181,10 @@ def main():
         times = numpy.sort(start + (random.beta(2.0, 1.6, count) * 86_399_999).astype(numpy.int64))
         writer = f"{host}-{uuid7(numpy.array([start]), random)[0].replace('-', '')}"
         written, sequence, bundle = 0, 0, Bundle(arguments.folder, host)
-        for first in range(0, count, LINES_PER_SEGMENT - 1):
-            part = times[first:first + LINES_PER_SEGMENT - 1]
+        for first in range(0, count, lines_per_segment - 1):
+            part = times[first:first + lines_per_segment - 1]
             lines = list(make(part, random))
-            end = first + LINES_PER_SEGMENT - 1 >= count
+            end = first + lines_per_segment - 1 >= count
             sealed = int(part[-1]) + 500
             written += len(lines) + 1
             none = {"buffer_full": 0, "disk_full": 0, "io_error": 0, "too_large": 0, "invalid": 0}
@@ -192,7 +196,7 @@ def main():
             }, separators=(",", ":")) + "\n")
             bundle.add(writer, sequence, sealed, lines, end)
             sequence += 1
-            if len(bundle.segments) == SEGMENTS_PER_OBJECT:
+            if len(bundle.segments) == segments_per_object:
                 bundle.write()
         bundle.write()
         total_lines += count

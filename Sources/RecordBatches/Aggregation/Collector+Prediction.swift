@@ -35,16 +35,36 @@ extension Collector {
         _ event: EventDecoder, _ hour: UnsafeMutablePointer<HourSlot>, _ model: UnsafeMutablePointer<ModelSlot>
     ) {
         let features = event.features
+        // The layout says nothing of an event that has none.
+        if features.isEmpty { return }
+        if event.layout == model.pointee.layout {
+            for place in 0..<features.count {
+                let number = Int(model.pointee.expected[place]) &+ ModelSlot.firstInput
+                let slot = feature(number, in: hour)
+                let value = features[place].value
+                if let number = value.number {
+                    state.pointee.bytes &+= slot.pointee.add(number, logBins)
+                } else {
+                    add(value, to: slot, dictionary(number, of: model), numbersAreClasses: false)
+                }
+            }
+            return
+        }
         let stamp = state.pointee.event
+        var namesAreKnown = features.count <= ModelSlot.expectedCount
         for place in 0..<features.count {
             let member = features[place]
             let number = featureNumber(member.key, place, model)
             let dictionary = dictionary(number, of: model)
-            guard dictionary.pointee.event != stamp else { continue }
+            guard dictionary.pointee.event != stamp else {
+                namesAreKnown = false
+                continue
+            }
             dictionary.pointee.event = stamp
             let slot = feature(number, in: hour)
             add(member.value, to: slot, dictionary, numbersAreClasses: false)
         }
+        if namesAreKnown { model.pointee.layout = event.layout }
     }
 
     @inline(__always)

@@ -133,12 +133,16 @@ extension EventDecoder {
             let key = value.at(place).text
             let feature = value.at(place + 1)
             place = feature.next
-            try checkKey(key, .features)
+            if !isExpectedFeature(key) {
+                try checkKey(key, .features)
+                expectFeature(key)
+            }
             if feature.kind == TapeValue.Kind.string, feature.text.holdsNUL {
                 throw Fault(.invalid_value, .nul, .features, key: key)
             }
             try addFeature(key, feature)
         }
+        endFeatures()
     }
 
     private func checkScores(_ value: TapeValue) throws(Fault) {

@@ -32,6 +32,7 @@ final class EventDecoder {
         var time_ms: Int64 = 0
         var time = EventTime()
         var featureCount = 0
+        var layout = FeatureLayout()
     }
 
     /// Most features of an event.
@@ -67,6 +68,7 @@ final class EventDecoder {
     }
 
     deinit {
+        state.pointee.layout.destroy()
         state.deallocate()
         values.deallocate()
         stamps.deallocate()
@@ -114,6 +116,10 @@ final class EventDecoder {
         UnsafeBufferPointer(start: members, count: state.pointee.featureCount)
     }
 
+    /// Stays the same from event to event as long as the names of ``features`` do, in their order.
+    @inline(__always)
+    var layout: UInt64 { state.pointee.layout.number }
+
     // MARK: Decoding
 
     /// Takes apart a native event.
@@ -145,6 +151,7 @@ final class EventDecoder {
     func decode(_ root: TapeValue, by mapping: CompiledMapping, in window: TimeWindow) throws(Fault) {
         guard root.kind == TapeValue.Kind.object else { throw Fault(.not_an_object, .notAnObject, kind: root.kind) }
         begin()
+        state.pointee.layout.forget()
         try mapping.stage(root, into: self)
         try check(in: window)
     }
@@ -170,7 +177,21 @@ final class EventDecoder {
         state.pointee.seenCount &+= 1
     }
 
+    /// Whether the next feature's name is that of the line before at this place, and so a good one.
+    @inline(__always)
+    func isExpectedFeature(_ key: TextBytes) -> Bool {
+        state.pointee.layout.holds(key, at: state.pointee.featureCount)
+    }
+
+    /// Expects the next feature's name, which has been checked, from the next line too.
+    func expectFeature(_ key: TextBytes) { state.pointee.layout.set(key, at: state.pointee.featureCount) }
+
+    /// Says that all features have been added.
+    @inline(__always)
+    func endFeatures() { state.pointee.layout.end(count: state.pointee.featureCount) }
+
     /// Adds a feature.
+    @inline(__always)
     func addFeature(_ key: TextBytes, _ value: TapeValue) throws(Fault) {
         guard state.pointee.featureCount < Self.features else { throw Fault(.invalid_value, .tooMany, .features) }
         (members + state.pointee.featureCount).initialize(to: Member(key: key, value: value))

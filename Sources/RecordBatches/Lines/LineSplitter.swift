@@ -3,8 +3,9 @@ internal import Glibc
 
 /// Cuts a stream of bytes into lines at `\n`, in constant memory.
 ///
-/// Lines of over 1 MiB are not kept: only that they were there, and how they began. Each line that is handed out has
-/// ``JSONParser/padding`` readable bytes behind it.
+/// Lines are handed out where they lie; only those at a piece's ends are copied. Lines of over 1 MiB are not kept: only
+/// that they were there, and how they began. Each line that is handed out has ``JSONParser/padding`` readable bytes behind
+/// it.
 final class LineSplitter {
     /// How a line ended.
     enum Ending {
@@ -73,22 +74,54 @@ final class LineSplitter {
             piece += taken
             count -= taken
         }
-        guard count > 0 else { return }
-        memcpy(buffer + fill, piece, count)
-        var place = fill
+        if fill > 0 {
+            guard let newline = memchr(piece, 0x0A, count) else { return keep(piece, count) }
+            let taken = UnsafeRawPointer(newline) + 1 - piece
+            memcpy(buffer + fill, piece, taken)
+            let length = fill + taken - 1
+            fill = 0
+            try body(buffer, length, length <= limit ? .newline : .tooLong)
+            piece += taken
+            count -= taken
+        }
+        let bytes = piece.assumingMemoryBound(to: UInt8.self)
         var begin = 0
-        fill += count
-        while let newline = memchr(buffer + place, 0x0A, fill - place) {
+        while begin < count, let newline = memchr(bytes + begin, 0x0A, count - begin) {
+            let end = UnsafeRawPointer(newline) - piece
+            if end + JSONParser.padding > count { break }
+            try body(bytes + begin, end - begin, end - begin <= limit ? .newline : .tooLong)
+            begin = end + 1
+        }
+        try finishPiece(bytes + begin, count - begin, body)
+    }
+
+    /// The last bytes of a piece: from here lines would have too few readable bytes behind them.
+    private func finishPiece(
+        _ start: UnsafePointer<UInt8>, _ count: Int, _ body: (UnsafePointer<UInt8>, Int, Ending) throws -> Void
+    ) rethrows {
+        if count == 0 { return }
+        memcpy(buffer, start, count)
+        var begin = 0
+        while begin < count, let newline = memchr(buffer + begin, 0x0A, count - begin) {
             let end = UnsafeRawPointer(newline) - UnsafeRawPointer(buffer)
             try body(buffer + begin, end - begin, end - begin <= limit ? .newline : .tooLong)
             begin = end + 1
-            place = begin
         }
-        fill -= begin
+        if begin > 0, begin < count { memmove(buffer, buffer + begin, count - begin) }
+        fill = count - begin
+        skipIfTooLong()
+    }
+
+    private func keep(_ piece: UnsafeRawPointer, _ count: Int) {
+        memcpy(buffer + fill, piece, count)
+        fill += count
+        skipIfTooLong()
+    }
+
+    private func skipIfTooLong() {
         if fill > limit {
             isSkipping = true
             fill = min(fill, RejectLine.excerptBytes)
         }
-        if begin > 0, fill > 0 { memmove(buffer, buffer + begin, fill) }
     }
 }

@@ -62,8 +62,9 @@ package struct LoadBatch: Sendable {
     /// Whether it should be committed now.
     package mutating func isFull(_ limits: LoadSettings.BatchLimits) -> Bool {
         // Parts have rows in common: their sum says too much, until it is measured.
-        if memory >= limits.memoryBytes { memory = aggregates.memory }
-        return overflow != nil || memory >= limits.memoryBytes * 3 / 4 || objects.count >= limits.objects
+        let most = limits.memoryBytes * 3 / 8
+        if memory >= most { memory = aggregates.memory }
+        return overflow != nil || memory >= most || objects.count >= limits.objects
             || rawBytes >= limits.rawBytes || aggregates.lines >= limits.lines
             || aggregates.requestMinutes.count + aggregates.featureHours.count + aggregates.scoreHours.count
                 + aggregates.outcomes.count >= limits.rows

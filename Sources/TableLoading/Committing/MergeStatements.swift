@@ -24,15 +24,19 @@ enum MergeStatements {
         ("resource_hour", "hour"),
     ]
 
-    /// Makes the session's temporary tables; harmless when repeated.
+    /// Makes the session's temporary tables where it has none yet.
     static var createStages: String {
-        let aggregates = tables.map { Self.create("stage_\($0.table)", like: $0.table) }
-        let marks = """
-            CREATE TEMP TABLE IF NOT EXISTS stage_mark (model_id int, hour timestamptz, waiting bigint)
-                ON COMMIT DELETE ROWS;
+        let tables = (tables.map(\.table) + ["outcome", "outcome_hour"]).map { create("stage_\($0)", like: $0) }
+        return """
+            DO $stages$
+            BEGIN
+                IF to_regclass('pg_temp.stage_mark') IS NULL THEN
+                    \(tables.joined(separator: "\n"))
+                    CREATE TEMP TABLE stage_mark (model_id int, hour timestamptz, waiting bigint) ON COMMIT DELETE ROWS;
+                END IF;
+            END
+            $stages$
             """
-        let outcomes = ["outcome", "outcome_hour"].map { create("stage_\($0)", like: $0) }
-        return (aggregates + outcomes + [marks]).joined(separator: "\n")
     }
 
     /// Empties those of rows, between the chunks of one transaction; marks gather until its end.
@@ -40,9 +44,11 @@ enum MergeStatements {
         "TRUNCATE " + (tables.map { "stage_\($0.table)" } + ["stage_outcome"]).joined(separator: ", ")
     }
 
+    /// Rows that are merged at once are not worth compressing: up to 8 KB stay as they are.
     private static func create(_ name: String, like table: String) -> String {
         """
-        CREATE TEMP TABLE IF NOT EXISTS \(name) (LIKE nadi_store.\(table) INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
+        CREATE TEMP TABLE \(name) (LIKE nadi_store.\(table) INCLUDING DEFAULTS) WITH (toast_tuple_target = 8160)
+            ON COMMIT DELETE ROWS;
         """
     }
 

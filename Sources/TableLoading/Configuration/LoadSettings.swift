@@ -46,13 +46,13 @@ package struct LoadSettings: Sendable {
         /// Objects.
         package var objects = 256
         /// Bytes before compression.
-        package var rawBytes = 256 << 20
+        package var rawBytes = 512 << 20
         /// Lines.
-        package var lines = 1_000_000
+        package var lines = 2_000_000
         /// Rows that the aggregates would write.
         package var rows = 200_000
-        /// Memory of the rows of a batch, and of all objects being parsed, in bytes: the rows of one object that has more
-        /// go through a temporary file.
+        /// Memory of the rows of two batches, of which one commits while the other is filled, and of all objects being
+        /// parsed, in bytes: the rows of one object that has more go through a temporary file.
         package var memoryBytes = 64 << 20
 
         package init() {}
