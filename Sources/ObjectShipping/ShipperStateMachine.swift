@@ -3,7 +3,7 @@ package import ServiceSupport
 
 /// What the shipper decides, without a clock, a file or a socket: events in, actions out.
 ///
-/// Two objects at most are in work, one being made while another is on its way, and only as many as memory allows. A
+/// Three objects at most are in work, one being made while others are on their way, and only as many as memory allows. A
 /// segment's file goes only after its object is proven; until a scan no longer lists the file it counts as proven, so
 /// that no scan that was under way makes it wait again. After a crash everything in the spool waits again: the same
 /// segments give the same entries, which the ledger knows, so that what was stored before the crash is a harmless
@@ -175,7 +175,7 @@ package struct ShipperStateMachine: Sendable {
     var hasScannedForeign = false
     var scansSinceFlush = 0
     var foreignScansSinceFlush = 0
-    static let slots = 2
+    static let slots = 3
     static let retireRetry_ms: Int64 = 10_000
     /// How often an object is tried before it is let go of, where the failure may lie in it.
     static let objectTries = 4

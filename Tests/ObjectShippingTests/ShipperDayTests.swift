@@ -22,7 +22,7 @@ import Testing
             kind, operation: "PUT k", status: status, code: code, message: "away", retryAfter_s: retryAfter_s)
     }
 
-    /// Two objects are in work, and a wait is half of `longest` on average: 2 x 120 requests in an hour.
+    /// Three objects are in work, and a wait is half of `longest` on average: 3 x 120 requests in an hour.
     ///
     /// To these come the first, short waits. What may lie in an object is let go of and tried apart, which costs up to five requests a wait.
     private static let day: [Outage] = [
