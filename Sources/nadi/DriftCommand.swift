@@ -25,10 +25,12 @@ struct DriftCommand: AsyncParsableCommand {
               no_reference  nothing to compare with: nadi reference create, or --baseline previous.
 
             PSI (population stability index) is how far two distributions are apart: under 0.1 little, over 0.2 much. noise \
-            is the PSI that chance alone exceeds once in 100,000 with so few values. `since`, against a reference, is when \
-            the present run of drifted days (of up to 400) began: the hour of its first day, the day where hours have too few \
-            values, or where no whole day is drifted yet the first hour of the present run of hours. Drift is not yet harm: nadi.accuracy and nadi.estimated_performance say what it \
+            is the PSI that chance alone exceeds once in 100,000 with so few values. `since` is the first hour (or day) of \
+            the present run of `drifted`. Drift is not yet harm: nadi.accuracy and nadi.estimated_performance say what it \
             costs. In SQL: nadi.drift, nadi.drift_bins, nadi.drift_over_time.
+
+            The run is one of days, up to 400, and of its first day the hour is told; where hours have too few values the day, \
+            and where no whole day is drifted yet the first of the drifted hours. Only against a reference.
 
             Examples:
               nadi drift --model iris
