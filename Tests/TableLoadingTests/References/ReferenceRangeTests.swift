@@ -356,5 +356,9 @@ struct ReferenceRangeTests {
         #expect(
             made.status == 0 && made.text.contains("1 objects cannot be read, so that their rows are left out"),
             "\(made.text)")
+        // A configuration at fault is no failure of the bucket.
+        _ = try pipeline.configuration(extra: "mappings:\n  shop:\n    type: nonsense")
+        let mistaken = try sample([])
+        #expect(mistaken.status == 64 && mistaken.text.contains("shop"), "\(mistaken.text)")
     }
 }
