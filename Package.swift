@@ -57,7 +57,7 @@ let package = Package(
         .target(
             name: "RecordBatches",
             dependencies: ["CSimdJSON", "Compression", "DurableIO", "EventModel", "EventSegments", "Sketches"]),
-        .target(name: "ModelStatistics", dependencies: ["Sketches"]),
+        .target(name: "ModelStatistics", dependencies: ["RecordBatches", "Sketches"]),
 
         // Aggregate -> table.
         .target(name: "TableStorage", dependencies: ["CLibPQ", "DurableIO"]),
@@ -126,7 +126,8 @@ let package = Package(
             ]),
         .testTarget(name: "SketchesTests", dependencies: ["Sketches", "TestSupport"]),
         .testTarget(
-            name: "ModelStatisticsTests", dependencies: ["DurableIO", "ModelStatistics", "Sketches", "TestSupport"]),
+            name: "ModelStatisticsTests",
+            dependencies: ["DurableIO", "ModelStatistics", "RecordBatches", "Sketches", "TestSupport"]),
         .testTarget(
             name: "RecordBatchesTests",
             dependencies: [

@@ -1,3 +1,4 @@
+internal import RecordBatches
 internal import Sketches
 
 extension ReferenceBuilder {
@@ -15,8 +16,10 @@ extension ReferenceBuilder {
         let known = times.filter { $0 != .min }
         reference.firstTime_ms = known.min()
         reference.lastTime_ms = known.max()
-        let labelled = (0..<rowCount).count { label.value($0).className != nil }
-        reference.labelCount = labelled
+        reference.labelCount = (0..<rowCount).count {
+            let label = label.value($0)
+            return reference.task == .binary ? label.answer != nil : label.className != nil
+        }
 
         let hasPrediction = (0..<rowCount).contains { prediction.cell($0) != .missing }
         let windows = TimeWindows(times)
@@ -57,8 +60,7 @@ extension ReferenceBuilder {
             if numbers.isSubset(of: [0, 1]) { return .binary }
             return hasScore && isWhole && numbers.count < 100 ? .multiclass : .regression
         }
-        let words: Set<String> = ["0", "1", "true", "false", "yes", "no", "positive", "negative"]
-        let isYesNo = texts.allSatisfy { words.contains(prediction.texts[$0].lowercased()) }
+        let isYesNo = texts.allSatisfy { ReferenceValue.isYesOrNo(prediction.texts[$0]) }
         return isYesNo && texts.count <= 2 ? .binary : .multiclass
     }
 
@@ -127,18 +129,18 @@ extension ReferenceBuilder {
         var codes = CategoryCodes()
         codes.names = column.texts
         var places = Dictionary(
-            column.texts.enumerated().map { (ExactKey($1), $0) }, uniquingKeysWith: { first, _ in first })
+            column.texts.enumerated().map { (ExactText($1), $0) }, uniquingKeysWith: { first, _ in first })
         codes.rows.reserveCapacity(rowCount)
         for row in 0..<rowCount {
             switch column.cell(row) {
             case .text(let place): codes.rows.append(Int32(truncatingIfNeeded: place))
             case .number(let number) where takesNumbers:
-                let text = classText(number)
-                if places[ExactKey(text)] == nil {
-                    places[ExactKey(text)] = codes.names.count
+                let text = ClassText.string(number)
+                if places[ExactText(text)] == nil {
+                    places[ExactText(text)] = codes.names.count
                     codes.names.append(text)
                 }
-                codes.rows.append(Int32(truncatingIfNeeded: places[ExactKey(text)] ?? -1))
+                codes.rows.append(Int32(truncatingIfNeeded: places[ExactText(text)] ?? -1))
             default: codes.rows.append(-1)
             }
         }
@@ -155,7 +157,7 @@ extension ReferenceBuilder {
         }
         .sorted {
             codes.counts[$0] != codes.counts[$1]
-                ? codes.counts[$0] > codes.counts[$1] : ExactKey.precedes(codes.names[$0], codes.names[$1])
+                ? codes.counts[$0] > codes.counts[$1] : ExactText(codes.names[$0]) < ExactText(codes.names[$1])
         }.prefix(options.mostCategories)
         codes.groups = [Int32](repeating: Int32(listed.count), count: codes.names.count)
         for (group, code) in listed.enumerated() {

@@ -1,3 +1,5 @@
+internal import RecordBatches
+
 extension ReferenceBuilder {
     /// Adds what labels say of the predictions, over the whole and how it varies between windows.
     func addPerformance(_ windows: TimeWindows, _ reference: inout Reference) {
@@ -41,14 +43,14 @@ private struct PerformanceJudge {
     /// Classes of labels and predictions by row; -1 where there is none.
     private var labels: [Int] = []
     private var predictions: [Int] = []
-    private var classes: [ExactKey: Int] = [:]
+    private var classes: [ExactText: Int] = [:]
 
     init(_ builder: ReferenceBuilder, _ task: ReferenceTask) {
         self.builder = builder
         self.task = task
         for row in 0..<builder.rowCount {
             if task == .binary {
-                labels.append(builder.label.value(row).isPositive.map { $0 ? 1 : 0 } ?? -1)
+                labels.append(builder.label.value(row).answer.map { $0 ? 1 : 0 } ?? -1)
                 predictions.append(builder.isPredictedPositive(row).map { $0 ? 1 : 0 } ?? -1)
             } else {
                 labels.append(number(builder.label.value(row).className))
@@ -59,7 +61,7 @@ private struct PerformanceJudge {
 
     private mutating func number(_ name: String?) -> Int {
         guard let name else { return -1 }
-        let key = ExactKey(name)
+        let key = ExactText(name)
         if let number = classes[key] { return number }
         classes[key] = classes.count
         return classes.count - 1
@@ -77,7 +79,7 @@ private struct PerformanceJudge {
         }
         var scores: [(class: Int, values: [Double])] = []
         for column in builder.classes {
-            guard let number = classes[ExactKey(column.name)] else { continue }
+            guard let number = classes[ExactText(column.name)] else { continue }
             let values = rows.map { row -> Double in
                 if case .number(let score) = column.cell(row) { return score }
                 return .nan

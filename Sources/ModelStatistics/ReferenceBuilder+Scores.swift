@@ -1,3 +1,4 @@
+internal import RecordBatches
 internal import Sketches
 
 extension ReferenceBuilder {
@@ -13,10 +14,10 @@ extension ReferenceBuilder {
     func cameTrue(_ row: Int, _ task: ReferenceTask) -> Bool? {
         let label = label.value(row)
         switch task {
-        case .binary: return label.isPositive
+        case .binary: return label.answer
         case .multiclass:
             guard let truth = label.className, let predicted = prediction.value(row).className else { return nil }
-            return ExactKey(truth) == ExactKey(predicted)
+            return ExactText(truth) == ExactText(predicted)
         case .regression, .other: return nil
         }
     }
@@ -38,10 +39,10 @@ extension ReferenceBuilder {
                 reference.spreads += FeatureSpread(scoreGroups: rows).spreads(windows, feature: nil)
             }
         }
-        let predicted = classes.isEmpty ? [] : (0..<rowCount).map { prediction.value($0).className.map(ExactKey.init) }
-        let truths = classes.isEmpty ? [] : (0..<rowCount).map { label.value($0).className.map(ExactKey.init) }
+        let predicted = classes.isEmpty ? [] : (0..<rowCount).map { prediction.value($0).className.map(ExactText.init) }
+        let truths = classes.isEmpty ? [] : (0..<rowCount).map { label.value($0).className.map(ExactText.init) }
         for column in classes {
-            let name = ExactKey(column.name)
+            let name = ExactText(column.name)
             reference.scores.append(
                 score(
                     name: column.name,

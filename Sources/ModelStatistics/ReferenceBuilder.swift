@@ -1,6 +1,8 @@
+package import RecordBatches
+
 /// Takes rows and makes a ``Reference`` of them.
 ///
-/// Rows are kept by column, eight bytes a value, until ``build()``. Of more than ``Options/mostRows`` rows a uniform
+/// Rows are kept by column, eight bytes a value and each different text once, until ``build()``. Of more than ``Options/mostRows`` rows a uniform
 /// sample is kept (reservoir, Vitter's algorithm R), always the same for the same rows in the same order.
 package struct ReferenceBuilder: Sendable {
     package struct Options: Sendable {
@@ -8,6 +10,10 @@ package struct ReferenceBuilder: Sendable {
         package var kinds: [String: KindChoice] = [:]
         /// Most rows that are kept.
         package var mostRows = 1_000_000
+        /// Features of events that are left out, see ``feature(number:name:)``.
+        package var ignored: Set<ExactText> = []
+        /// Most features; what comes after them is left out.
+        package var mostFeatures = 1000
         /// Most categories of a feature; the rest counts as other.
         package var mostCategories = 200
         /// Whether numbers of a categorical feature are classes by their text, as in a file without types.
@@ -29,13 +35,13 @@ package struct ReferenceBuilder: Sendable {
 
     private(set) var options: Options
     private(set) var columns: [ReferenceColumn] = []
-    private var places: [ExactKey: Int] = [:]
+    private var places: [ExactText: Int] = [:]
     private var numbered: [Int] = []
     private(set) var prediction = ReferenceColumn(name: "prediction")
     private(set) var label = ReferenceColumn(name: "label")
     private(set) var scores: [Double] = []
     private(set) var classes: [ReferenceColumn] = []
-    private var classPlaces: [ExactKey: Int] = [:]
+    private var classPlaces: [ExactText: Int] = [:]
     private(set) var times: [Int64] = []
     /// Own thresholds of rows; nan where there is none.
     private(set) var thresholds: [Double] = []
@@ -44,6 +50,8 @@ package struct ReferenceBuilder: Sendable {
     private var row = -1
     private var stamp = 0
     private(set) var droppedClasses = 0
+    private(set) var droppedFeatures = 0
+    private var ignoredSeen: Set<ExactText> = []
 
     /// How many rows came.
     package private(set) var rowsSeen = 0
@@ -52,25 +60,47 @@ package struct ReferenceBuilder: Sendable {
 
     package init(_ options: Options = Options()) { self.options = options }
 
+    /// How many rows are kept at most.
+    package var mostRows: Int { options.mostRows }
+    /// The features so far.
+    package var featureNames: [String] { columns.map(\.name) }
+
+    /// What was said of a feature's kind.
+    package func choice(_ feature: String) -> KindChoice? { options.kinds[feature] }
+
     /// The task that rows named most often.
     var namedTask: ReferenceTask? {
         tasks.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
     }
 
-    /// The place of a feature, for ``set(_:_:)``.
+    /// What is to be left out and never came.
+    package var ignoredAbsent: [String] { options.ignored.subtracting(ignoredSeen).sorted().map(\.text) }
+
+    /// The place of a feature, for ``set(_:_:)``; -1 for one beyond ``Options/mostFeatures``.
+    ///
+    /// Asked for once a name by whoever counts on ``droppedFeatures``.
     package mutating func feature(_ name: String) -> Int {
-        if let place = places[ExactKey(name)] { return place }
-        places[ExactKey(name)] = columns.count
+        if let place = places[ExactText(name)] { return place }
+        guard columns.count < options.mostFeatures else {
+            droppedFeatures += 1
+            return -1
+        }
+        places[ExactText(name)] = columns.count
         columns.append(ReferenceColumn(name: name))
         return columns.count - 1
     }
 
-    /// The place of a feature whose name the rows' reader has numbered.
+    /// The place of an event's feature whose name the rows' reader has numbered; -1 where it is left out.
     ///
     /// - Parameter name: asked for once a number.
     package mutating func feature(number: Int, name: () -> String) -> Int {
-        while numbered.count <= number { numbered.append(-1) }
-        if numbered[number] < 0 { numbered[number] = feature(name()) }
+        while numbered.count <= number { numbered.append(-2) }
+        if numbered[number] == -2 {
+            let name = name()
+            let isIgnored = options.ignored.contains(ExactText(name))
+            if isIgnored { ignoredSeen.insert(ExactText(name)) }
+            numbered[number] = isIgnored ? -1 : feature(name)
+        }
         return numbered[number]
     }
 
@@ -101,9 +131,9 @@ package struct ReferenceBuilder: Sendable {
         return row
     }
 
-    /// Sets a feature of the row at hand; the first value counts.
+    /// Sets a feature of the row at hand; the first value counts, and nothing is set at -1.
     package mutating func set(_ feature: Int, _ value: ReferenceValue) {
-        guard columns[feature].stamp != stamp else { return }
+        guard feature >= 0, columns[feature].stamp != stamp else { return }
         columns[feature].stamp = stamp
         columns[feature].set(row, value)
     }
@@ -119,11 +149,11 @@ package struct ReferenceBuilder: Sendable {
     package mutating func setClassScore(_ name: String, _ score: Double) {
         guard score >= 0, score <= 1 else { return }
         let place: Int
-        if let found = classPlaces[ExactKey(name)] {
+        if let found = classPlaces[ExactText(name)] {
             place = found
         } else {
             place = classes.count < Self.mostClasses ? classes.count : -1
-            classPlaces[ExactKey(name)] = place
+            classPlaces[ExactText(name)] = place
             if place >= 0 { classes.append(ReferenceColumn(name: name)) } else { droppedClasses += 1 }
         }
         guard place >= 0, classes[place].stamp != stamp else { return }

@@ -1,11 +1,13 @@
+internal import RecordBatches
+
 /// The values of one feature over all rows, eight bytes each: numbers as they are, texts by a dictionary.
 struct ReferenceColumn: Sendable {
     let name: String
     /// A finite number's bits; or one of the codes below, which are bits of no finite number.
     private(set) var cells: [UInt64] = []
-    /// Texts by their code, booleans as `true` and `false`.
+    /// Texts by their code, booleans as `true` and `false`; of a text too long for a category, what stands for it.
     private(set) var texts: [String] = []
-    private var codes: [ExactKey: UInt64] = [:]
+    private var codes: [ExactText: UInt64] = [:]
     /// The row that set it last, so that the first of two values counts.
     var stamp = -1
 
@@ -63,11 +65,24 @@ struct ReferenceColumn: Sendable {
         }
     }
 
-    private mutating func code(_ text: String) -> UInt64 {
-        if let code = codes[ExactKey(text)] { return code }
+    private mutating func code(_ whole: String) -> UInt64 {
+        let text = whole.utf8.count > ReferenceBuilder.longestCategory ? Self.token(whole) : whole
+        if let code = codes[ExactText(text)] { return code }
         let code = Self.firstText + UInt64(texts.count)
         texts.append(text)
-        codes[ExactKey(text)] = code
+        codes[ExactText(text)] = code
         return code
+    }
+
+    /// What stands for a text that is too long for a category: 128 bits of it behind a NUL, which no category holds.
+    ///
+    /// Texts that differ are told apart, and none is kept.
+    private static func token(_ text: String) -> String {
+        var (first, second): (UInt64, UInt64) = (0xCBF2_9CE4_8422_2325, 0x9E37_79B9_7F4A_7C15)
+        for byte in text.utf8 {
+            first = (first ^ UInt64(byte)) &* 0x100_0000_01B3
+            second = SplitMix.mixed(second ^ UInt64(byte))
+        }
+        return "\0" + String(first, radix: 36) + "." + String(second, radix: 36)
     }
 }

@@ -1,3 +1,5 @@
+internal import RecordBatches
+
 /// What a row holds for a feature, the prediction or the label.
 package enum ReferenceValue: Equatable, Sendable {
     case number(Double)
@@ -33,46 +35,35 @@ package enum KindChoice: String, Sendable, CaseIterable {
     case text
 }
 
-/// A text compared by its bytes, as the database compares it.
-struct ExactKey: Hashable {
-    let text: String
-
-    init(_ text: String) { self.text = text }
-
-    static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-
-    func hash(into hasher: inout Hasher) {
-        var text = text
-        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    }
-
-    /// By bytes.
-    static func precedes(_ left: String, _ right: String) -> Bool { left.utf8.lexicographicallyPrecedes(right.utf8) }
-}
-
-/// The text of a number that is a class: `1` for 1 and 1.0, else the shortest text that reads back as the number.
-///
-/// As the loader writes it.
-package func classText(_ number: Double) -> String {
-    if number == number.rounded(), number.magnitude < 9_007_199_254_740_992 { return String(Int64(number)) }
-    return number.description
-}
-
 extension ReferenceValue {
-    /// What counts as yes: true, numbers from 0.5, the texts 1, true, yes and positive; nil where there is no value.
+    /// The texts that say no, in small letters; those that say yes are the loader's.
+    private static let no: Set<String> = ["0", "false", "no", "negative"]
+
+    /// Whether a text, in whatever letters, is a word for yes or no.
+    static func isYesOrNo(_ text: String) -> Bool { Positive.holds(text) || no.contains(text.lowercased()) }
+
+    /// What counts as yes, as the loader counts predictions: true, numbers from 0.5, the texts 1, true, yes and positive;
+    /// nil where there is no value.
     var isPositive: Bool? {
         switch self {
         case .number(let number): number >= 0.5
-        case .text(let text): ["1", "true", "yes", "positive"].contains(text.lowercased())
+        case .text(let text): Positive.holds(text)
         case .bool(let flag): flag
         case .missing, .other: nil
         }
     }
 
+    /// What a label says in a binary task; nil where it says nothing, a text that is no word for yes or no included:
+    /// taken as no it would make every score look wrong.
+    var answer: Bool? {
+        if case .text(let text) = self, !Self.isYesOrNo(text) { return nil }
+        return isPositive
+    }
+
     /// The class that it names; nil where there is no value.
     var className: String? {
         switch self {
-        case .number(let number): classText(number)
+        case .number(let number): ClassText.string(number)
         case .text(let text): text
         case .bool(let flag): flag ? "true" : "false"
         case .missing, .other: nil

@@ -43,6 +43,16 @@ package enum LoadClock {
         LoadClock.dayText(time_ms) + " " + Timestamp.format(time_ms).dropFirst(11).prefix(5)
     }
 
+    /// `2026-11-23T10:00:00Z`.
+    package static func rfcHour(_ time_ms: Int64) -> String {
+        dayText(time_ms) + "T" + hourText(time_ms).suffix(5) + ":00Z"
+    }
+
+    /// `2026-11-23 10:15:30`.
+    package static func secondText(_ time_ms: Int64) -> String {
+        dayText(time_ms) + " " + Timestamp.format(time_ms).dropFirst(11).prefix(8)
+    }
+
     private static func floor(_ time_ms: Int64, _ unit: Int64) -> Int64 {
         time_ms >= 0 ? time_ms / unit * unit : (time_ms - unit + 1) / unit * unit
     }

@@ -30,6 +30,8 @@ struct LoadSession {
 
     /// Downloads, parses and adds objects; commits whenever a batch is full.
     mutating func process(_ claims: [ObjectClaims.Claim]) async throws {
+        if claims.isEmpty { return }
+        try await loader.references.needRecent()
         let width = max(1, loader.settings.parallelism)
         var next = claims.makeIterator()
         var running = 0

@@ -90,10 +90,16 @@ package struct Loader: Sendable {
             let joins = try await JoinPass(self).run(everything: joinNow)
             session.report.joinedHours = joins.hours
             session.report.failed += joins.failed.map { ("hour \(LoadClock.hourText($0.hour_ms))", $0.reason) }
-            let drift = try await DriftRefresh(self).run()
-            session.report.driftHours = drift.hours
-            session.report.failed += drift.failed.map { ($0.hour, $0.reason) }
             let retention = retention
+            do {
+                let drift = try await DriftRefresh(self).run()
+                session.report.driftHours = drift.hours
+                session.report.failed += drift.failed.map { ($0.hour, $0.reason) }
+            } catch {
+                // What is too old goes all the same, or the tables would grow for as long as drift fails.
+                try? await database.run { try retention.apply(now_ms: try LoadClock.now_ms($0), $0) }
+                throw error
+            }
             try await database.runWithRetries { try retention.apply(now_ms: try LoadClock.now_ms($0), $0) }
         } catch {
             await session.abandon()

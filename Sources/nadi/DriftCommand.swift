@@ -12,8 +12,9 @@ struct DriftCommand: AsyncParsableCommand {
             "Says which inputs, predictions and scores of a model are no longer what they were, by how much, since when.",
         discussion: """
             Compares the last 24 hours (up to the last hour that is complete), or --from and --to, with the reference in \
-            force (nadi reference), with the range before, or with the same hours a week earlier. One row a feature, worst \
-            first:
+            force (nadi reference), with the range before, or with the same hours a week earlier. --from alone goes up to the \
+            last hour that is complete, with --last so far; --to alone is the end of 24 hours, or of --last. One row a \
+            feature, worst first:
 
               drifted     PSI is above its noise, at least 0.2, and above what the reference's own windows of that length \
             show (spread); or as much with the share missing, unseen or out of range. Worth an alert.
@@ -28,13 +29,16 @@ struct DriftCommand: AsyncParsableCommand {
             the present run of `drifted`. Drift is not yet harm: nadi.accuracy and nadi.estimated_performance say what it \
             costs. In SQL: nadi.drift, nadi.drift_bins, nadi.drift_over_time.
 
+            The run is one of days, up to 400, and of its first day the hour is told; where hours have too few values the day, \
+            and where no whole day is drifted yet the first of the drifted hours. Only against a reference.
+
             Examples:
               nadi drift --model iris
               nadi drift --model iris --last 7d --features petal_length,petal_width
               nadi drift --model iris --baseline last_week --variants champion --slice country=de --json
 
-            Exit status: 0 nothing is drifted, 3 something is, 2 the database could not be asked, 64 wrong arguments or \
-            configuration.
+            Exit status: 0 nothing is drifted, 3 something is, 2 the database could not be asked, 64 wrong arguments (a \
+            name that never came is one) or configuration.
             """)
 
     @OptionGroup var shared: SharedOptions
@@ -43,7 +47,7 @@ struct DriftCommand: AsyncParsableCommand {
     @Option(help: "The model's name.")
     var model: String
 
-    @Option(help: "The range's length, such as 6h or 7d, where --from is not given. Default: 24h.")
+    @Option(help: "The range's length, such as 6h or 7d, where --from or --to is not given.")
     var last: String?
 
     @Option(
@@ -93,7 +97,7 @@ struct DriftCommand: AsyncParsableCommand {
         var question = DriftReport.Question(model: model)
         question.from_ms = range.from_ms
         question.to_ms = range.to_ms
-        if let length = last.flatMap(Units.duration) { question.last_ms = length.components.seconds * 1000 }
+        question.last_ms = last.flatMap(Units.duration).map { $0.components.seconds * 1000 }
         question.baseline = baseline
         question.features = list(features)
         question.versions = list(versions)

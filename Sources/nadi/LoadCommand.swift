@@ -15,7 +15,8 @@ struct LoadCommand: AsyncParsableCommand {
         discussion: """
             New objects are what the bucket lists and the ledger does not have. Each batch is one transaction: a run \
             that is killed has counted a batch wholly or not at all. Any number of loaders may run at once. Objects that \
-            cannot be read are set aside (poisoned), tried again later, and hold nobody up.
+            cannot be read are set aside (poisoned), tried again later, and hold nobody up. At the end the hours whose labels \
+            changed are joined, and the stored drift of those that changed is computed.
 
             Exit status: 0 all that could be loaded is loaded (poisoned and pending objects are told, and fail `nadi \
             audit`), 1 the store or the database failed.
@@ -128,12 +129,12 @@ struct LoadCommand: AsyncParsableCommand {
         if result.conflicts > 0 {
             StandardError.write("nadi: \(result.conflicts) segments conflict with loaded ones: see `nadi audit`\n")
         }
-        if result.objects > 0 || result.joinedHours > 0 || isatty(2) == 1 {
+        if result.objects > 0 || result.joinedHours > 0 || result.driftHours > 0 || isatty(2) == 1 {
             let seconds = (result.seconds * 100).rounded() / 100
             print(
                 "loaded \(result.objects) objects, \(result.segments) segments, \(result.lines) lines, "
                     + "\(result.rejectedLines) rejected, \(result.duplicates) duplicates in \(result.batches) batches; "
-                    + "joined \(result.joinedHours) hours; \(seconds) s")
+                    + "joined \(result.joinedHours) hours; drift of \(result.driftHours) hours; \(seconds) s")
         }
     }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import EventModel
 import ObjectStorage
 import RecordBatches
 import ServiceSupport
@@ -11,18 +10,22 @@ struct RebuildCommand: AsyncParsableCommand {
         commandName: "rebuild",
         abstract: "Derives hours again from the bucket and swaps them in, one at a time.",
         discussion: """
-            For a changed mapping, changed slices, or rows that were altered. Loading goes on meanwhile. An interrupted \
-            rebuild with the same arguments, mappings, slices and caps goes on where it stopped. A changed mapping needs \
-            --mapping, which takes all hours that its lines leave and enter; one that yields outcomes cannot be rebuilt. Hours of which an object is gone are left as they \
-            are and named; then the exit status is 1.
+            For a reference put in force for hours that are loaded already, a changed mapping, changed slices, or rows that \
+            were altered. Loading goes on meanwhile. An interrupted rebuild with the same arguments, mappings, slices, caps \
+            and references goes on where it stopped. A changed mapping needs --mapping, which takes all hours that its lines \
+            leave and enter; one that yields outcomes cannot be rebuilt. The stored drift of the hours is computed anew.
+
+            Exit status: 0 all is rebuilt, 1 not all: hours of which an object is gone are left as they are, hours whose \
+            drift cannot be computed are tried again by the next load, and both are named; 64 wrong arguments or \
+            configuration.
             """)
 
     @OptionGroup var shared: SharedOptions
 
-    @Option(help: "First hour, RFC 3339, such as 2026-11-23T10:00:00Z.")
+    @Option(help: "First hour, such as 2026-11-23T10:00:00Z.")
     var from: String?
 
-    @Option(help: "The hour to stop before, RFC 3339.")
+    @Option(help: "The hour to stop before.")
     var to: String?
 
     @Option(parsing: .upToNextOption, help: "Keys of objects: all hours that they had and have now.")
@@ -39,7 +42,7 @@ struct RebuildCommand: AsyncParsableCommand {
         if scopes != 1 { throw ValidationError("Say one of --from and --to, --objects, or --mapping") }
         if (from == nil) != (to == nil) { throw ValidationError("--from and --to go together") }
         for time in [from, to] {
-            if let time, Timestamp.parse(time) == nil {
+            if let time, LooseTime.parse(time) == nil {
                 throw ValidationError("'\(time)' is no time such as 2026-11-23T10:00:00Z")
             }
         }
@@ -65,14 +68,14 @@ struct RebuildCommand: AsyncParsableCommand {
         for closed in outcome.closed {
             StandardError.write("nadi: hour \(LoadClock.hourText(closed.hour_ms)) UTC: \(closed.reason)\n")
         }
-        print("rebuilt \(outcome.hours) hours")
-        if !outcome.closed.isEmpty { throw ExitCode(1) }
+        print("rebuilt \(outcome.hours) hours; drift of \(outcome.driftHours) hours")
+        if !outcome.closed.isEmpty || !outcome.driftFailures.isEmpty { throw ExitCode(1) }
     }
 
     private func scope() throws -> Rebuild.Scope {
         if let mapping { return .mapping(mapping) }
         if !objects.isEmpty { return .objects(objects) }
-        let begin = Timestamp.parse(from ?? "") ?? 0
-        return .hours(from_ms: begin, to_ms: Timestamp.parse(to ?? "") ?? 0)
+        let begin = LooseTime.parse(from ?? "") ?? 0
+        return .hours(from_ms: begin, to_ms: LooseTime.parse(to ?? "") ?? 0)
     }
 }

@@ -47,7 +47,7 @@ struct ReferenceCommand: AsyncParsableCommand {
             range =
                 "from \(LoadClock.hourText(effect.from_ms)) UTC until \(LoadClock.hourText(until)) UTC, when another one is"
         }
-        print("\(what) is in force for events of \(model) \(range).")
+        print("\(what) is in force for events of \(model) \(range).".onOneLine)
         guard effect.otherHours > 0, let first = effect.firstOther_ms, let last = effect.lastOther_ms else { return }
         let to = LoadClock.rfcHour(last + LoadClock.hour_ms)
         print(
@@ -75,7 +75,7 @@ struct ReferenceListCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try shared.configuration()
         do {
-            try shared.requireSchema(configuration)
+            try shared.requireSchema(configuration, writes: false)
             let connection = try ReferenceCommand.connection(configuration, writes: false)
             let entries = try ReferenceListing.all(model: model, deleted: deleted, connection)
             if json {
@@ -96,7 +96,7 @@ struct ReferenceListCommand: AsyncParsableCommand {
             }
             print(table.text, terminator: "")
         } catch {
-            throw report(error)
+            throw reportArguments(error)
         }
     }
 }
@@ -125,7 +125,7 @@ struct ReferenceShowCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try shared.configuration()
         do {
-            try shared.requireSchema(configuration)
+            try shared.requireSchema(configuration, writes: false)
             let connection = try ReferenceCommand.connection(configuration, writes: false)
             let entry = try ReferenceListing.find(reference, model: model, connection)
             print(
@@ -133,7 +133,7 @@ struct ReferenceShowCommand: AsyncParsableCommand {
                     ? try ReferenceDescription.json(entry, connection) + "\n"
                     : try ReferenceDescription.text(entry, connection), terminator: "")
         } catch {
-            throw report(error)
+            throw reportArguments(error)
         }
     }
 }
@@ -181,7 +181,7 @@ struct ReferenceActivateCommand: AsyncParsableCommand {
             ReferenceCommand.tell(
                 effect, model: model, what: none ? "No reference" : "The reference \(reference ?? "")")
         } catch {
-            throw report(error)
+            throw reportArguments(error)
         }
     }
 }
@@ -210,9 +210,9 @@ struct ReferenceDeleteCommand: AsyncParsableCommand {
             try shared.requireSchema(configuration)
             let connection = try ReferenceCommand.connection(configuration, writes: true)
             let entry = try ReferenceStore.delete(reference, model: model, connection)
-            print("Deleted the reference \(entry.id) \"\(entry.name)\" of \(entry.model).")
+            print("Deleted the reference \(entry.id) \"\(entry.name)\" of \(entry.model).".onOneLine)
         } catch {
-            throw report(error)
+            throw reportArguments(error)
         }
     }
 }

@@ -26,13 +26,16 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
 
               nadi reference create --model credit --name october --from 2026-10-01T00:00:00Z --to 2026-11-01T00:00:00Z
 
+            Nadi's own events, in a file or loaded, have fields of their own: no option names their columns; --ignore and \
+            --kind name features.
+
             Kinds: a feature is numeric when at least 95 % of its values are numbers, else categorical. --kind f=numeric, \
             --kind f=categorical (numbers that stand for classes: each gets a group of its own, up to 50), --kind f=text \
-            (numbers in the file that the service sends as texts). A feature must be sent as the reference has it: other \
+            (numbers of a CSV file that the service sends as texts: 1.10 stays 1.10). A feature must be sent as the reference has it: other \
             values count as wrong type.
 
-            At most --max-rows rows are used (memory: 8 bytes a value), of more a uniform sample, the same each time. Times give the reference its own \
-            spread from hour to hour, day to day and week to week, which real data need; labels give calibration and \
+            At most --max-rows rows are used, of more a uniform sample, the same each time (memory: 8 bytes a value, each \
+            different text once, and of events their ids and labels). Times give the reference its own spread from hour to hour, day to day and week to week, which real data need; labels give calibration and \
             performance. Everything is written in one transaction: a create that is killed leaves nothing.
             """)
 
@@ -61,8 +64,8 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
     @Option(help: "How the file is written: csv or jsonl. Default: by its first character.")
     var format: String?
 
-    @Option(help: "What separates fields of a CSV file: one character, or tab.")
-    var delimiter = ","
+    @Option(help: "What separates fields of a CSV file: one character, or tab. Default: a comma.")
+    var delimiter: String?
 
     @Option(help: "A text of a CSV file that says that a value is missing; may be repeated.")
     var missing: [String] = []
@@ -82,7 +85,7 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
     @Option(help: "The column of the label, what was true. Default: label.")
     var label: String?
 
-    @Option(help: "A column that is no feature; may be repeated.")
+    @Option(help: "A column, or a feature of events, that is left out; may be repeated.")
     var ignore: [String] = []
 
     @Option(
@@ -113,24 +116,41 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
         if let from, let to, try ReferenceCommand.time(from, "--from") >= ReferenceCommand.time(to, "--to") {
             throw ValidationError("--to must be later than --from")
         }
+        if fromFile == nil, let option = fileOptions.first {
+            throw ValidationError("\(option) says how a file is read: it has no meaning with --from and --to")
+        }
         if condition != nil, fromFile != nil { throw ValidationError("--where goes with --from and --to") }
         if let effectiveFrom {
-            _ = try ReferenceCommand.time(effectiveFrom, "--effective-from")
+            do {
+                try ReferenceActivation.requireHour(ReferenceCommand.time(effectiveFrom, "--effective-from"))
+            } catch let error as LoadError {
+                throw ValidationError(error.description)
+            }
             if !activate { throw ValidationError("--effective-from goes with --activate") }
         }
-        if model.isEmpty || model.utf8.count > 256 { throw ValidationError("--model has 1 to 256 bytes") }
-        if name.isEmpty || name.utf8.count > 128 { throw ValidationError("--name has 1 to 128 bytes") }
+        if let fault = ReferenceStore.fault(model: model) { throw ValidationError("--model \(fault)") }
+        if let fault = ReferenceStore.fault(name: name) { throw ValidationError("--name \(fault)") }
         if maxRows < 1 || maxRows > 100_000_000 { throw ValidationError("--max-rows is from 1 to 100,000,000") }
         if !(0...1).contains(threshold) { throw ValidationError("--threshold is from 0 to 1") }
         if let format, FileRows.Format(rawValue: format) == nil { throw ValidationError("--format is csv or jsonl") }
         if let task, ReferenceTask(rawValue: task) == nil {
             throw ValidationError("--task is binary, multiclass, regression or other")
         }
-        if delimiter != "tab", delimiter.utf8.count != 1 {
+        if let delimiter, delimiter != "tab", delimiter.utf8.count != 1 {
             throw ValidationError("--delimiter is one character, or tab")
         }
         _ = try kinds()
         _ = try rowOptions()
+    }
+
+    /// The options that were given and say something of files only.
+    private var fileOptions: [String] {
+        let named = [
+            ("--format", format), ("--delimiter", delimiter), ("--time", time), ("--prediction", prediction),
+            ("--score", score), ("--label", label),
+        ]
+        return named.filter { $0.1 != nil }.map(\.0) + (missing.isEmpty ? [] : ["--missing"])
+            + (classScore.isEmpty ? [] : ["--class-score"])
     }
 
     private func kinds() throws -> [String: KindChoice] {
@@ -152,7 +172,7 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
         options.label = label
         options.ignored = Set(ignore)
         options.missing = Set(missing)
-        options.delimiter = delimiter == "tab" ? 9 : delimiter.utf8.first ?? 44
+        options.delimiter = delimiter.flatMap { $0 == "tab" ? 9 : $0.utf8.first }
         for text in classScore {
             guard let (className, column) = pair(text, last: false) else {
                 throw ValidationError("--class-score \(text): write class=column")
@@ -180,23 +200,23 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
         let progress = Progress()
         do {
             try shared.requireSchema(configuration)
+            try requirePossible(configuration)
+            let (builder, notes, source) = try await rows(configuration, progress)
+            guard let reference = builder.build(progress: { progress.update($0) }) else {
+                throw LoadError(.reference, "there are no rows", remedy: "Name another file or range")
+            }
+            progress.finish()
+            // Reading takes its time: the connection is new, and the next full hour is the next one now.
             let connection = try ReferenceCommand.connection(configuration, writes: true)
             let activateFrom_ms =
                 try !activate
                 ? nil
                 : effectiveFrom.map { try ReferenceCommand.time($0, "--effective-from") }
                     ?? ReferenceActivation.nextHour(LoadClock.now_ms(connection))
-            if let activateFrom_ms { try ReferenceActivation.requireHour(activateFrom_ms) }
-            try ReferenceStore.requireFree(name, model: model, connection)
-            let (builder, notes, source) = try await rows(configuration, progress)
-            guard let reference = builder.build(progress: { progress.update($0) }) else {
-                throw LoadError(.reference, "there are no rows", remedy: "Name another file or range")
-            }
-            progress.finish()
             let created = try ReferenceStore.create(
                 reference, model: model, name: name, source: source, activateFrom_ms: activateFrom_ms,
                 caps: configuration.settings.caps, connection)
-            print("Reference \(created.id) \"\(name)\" of \(model): ", terminator: "")
+            print("Reference \(created.id) \"\(name.onOneLine)\" of \(model.onOneLine): ", terminator: "")
             print(
                 ReferenceSummary.text(reference, warnings: notes + reference.warnings + created.warnings),
                 terminator: "")
@@ -207,16 +227,21 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
                 print()
                 ReferenceCommand.tell(effect, model: model, what: "The reference \(name)")
             } else {
-                print("\nIt is not in force yet: nadi reference activate --model \(model) \(name)")
+                let words = "--model \(ShellWord.quoted(model)) \(ShellWord.quoted(name))"
+                print("\nIt is not in force yet: nadi reference activate \(words)")
             }
-        } catch let error as ConditionError {
-            progress.finish()
-            StandardError.write("nadi: \(error)\n")
-            throw ExitCode(64)
         } catch {
             progress.finish()
-            throw report(error)
+            throw reportArguments(error)
         }
+    }
+
+    /// What can be refused before anything is read.
+    private func requirePossible(_ configuration: LoaderConfiguration) throws {
+        let connection = try ReferenceCommand.connection(configuration, writes: true)
+        if fromFile == nil { _ = try ReferenceListing.model(model, connection) }
+        try ReferenceStore.requireFree(name, model: model, connection)
+        connection.close()
     }
 
     private func rows(
@@ -225,6 +250,9 @@ struct ReferenceCreateCommand: AsyncParsableCommand {
         var options = ReferenceBuilder.Options()
         options.kinds = try kinds()
         options.mostRows = maxRows
+        options.ignored = Set(ignore.map { ExactText($0) })
+        // Some more than the model can have: which of them it has already is seen when they are admitted.
+        options.mostFeatures = 2 * configuration.settings.caps.featuresPerModel
         options.mostCategories = configuration.settings.caps.categoriesPerFeature
         options.task = task.flatMap(ReferenceTask.init)
         options.threshold = threshold

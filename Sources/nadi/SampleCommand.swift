@@ -67,7 +67,7 @@ struct SampleCommand: AsyncParsableCommand {
         do {
             let condition = try condition.map { try Condition($0) }
             let mappings = try MappingConfiguration.mappings(configuration.root)
-            try shared.requireSchema(configuration)
+            try shared.requireSchema(configuration, writes: false)
             let database = DatabaseThread(
                 configuration.database,
                 ConnectionOptions(applicationName: "nadi-sample", statementTimeout: 600, needsWritableServer: false))
@@ -95,12 +95,9 @@ struct SampleCommand: AsyncParsableCommand {
             StandardError.write(
                 "\(sample.lines.count) of \(sample.matched) predictions that match, of \(summary.predictions) in "
                     + "\(summary.objects) objects\n")
-        } catch let error as ConditionError {
-            StandardError.write("nadi: \(error)\n")
-            throw ExitCode(64)
         } catch {
             progress.finish()
-            throw report(error)
+            throw reportArguments(error)
         }
         for (key, reason) in summary.unread { StandardError.write("nadi: \(key): \(reason)\n") }
         if !summary.unread.isEmpty { throw ExitCode(1) }
@@ -122,9 +119,7 @@ struct SampleCommand: AsyncParsableCommand {
         switch value {
         case nil, .null: "-"
         case .number(let number): ReferenceSummary.short(number)
-        case .text(let text): String(text.prefix(40))
-        case .bool(let flag): flag ? "true" : "false"
-        case .nested: "(nested)"
+        case let value?: value.plainText
         }
     }
 }

@@ -28,9 +28,12 @@ struct SharedOptions: ParsableArguments {
         return try Migrations(directory: MigrationDirectory.find(explicit: sqlDirectory, executable: executable))
     }
 
-    /// A connection to a database whose schema is this program's.
-    func requireSchema(_ configuration: LoaderConfiguration) throws {
-        let connection = try Connection(configuration.database, ConnectionOptions(applicationName: "nadi"))
+    /// Sees to it that the database's schema is this program's.
+    ///
+    /// - Parameter writes: false where a read-only standby will do.
+    func requireSchema(_ configuration: LoaderConfiguration, writes: Bool = true) throws {
+        let options = ConnectionOptions(applicationName: "nadi", needsWritableServer: writes)
+        let connection = try Connection(configuration.database, options)
         try migrations().requireCurrent(connection)
     }
 
@@ -58,4 +61,12 @@ struct SharedOptions: ParsableArguments {
 func report(_ error: any Error) -> ExitCode {
     StandardError.write("nadi: \(error)\n")
     return ExitCode(1)
+}
+
+/// The same, with the status 64 where an argument or the configuration is at fault.
+func reportArguments(_ error: any Error) -> ExitCode {
+    let isTheirs =
+        error is ConditionError || error is ConfigurationError || (error as? LoadError)?.code == .configuration
+    StandardError.write("nadi: \(error)\n")
+    return ExitCode(isTheirs ? 64 : 1)
 }

@@ -37,7 +37,7 @@ struct VerifyCommand: AsyncParsableCommand {
 
     func validate() throws {
         for time in [from, to] {
-            if let time, Timestamp.parse(time) == nil {
+            if let time, LooseTime.parse(time) == nil {
                 throw ValidationError("'\(time)' is no time such as 2026-11-23T10:00:00Z")
             }
         }
@@ -65,8 +65,8 @@ struct VerifyCommand: AsyncParsableCommand {
                 prefix: configuration.settings.prefix, parallelism: configuration.settings.parallelism,
                 progress: { text in progress.update(text) })
             var scope = Verification.Scope()
-            scope.from_ms = from.flatMap { Timestamp.parse($0) }
-            scope.to_ms = to.flatMap { Timestamp.parse($0) }
+            scope.from_ms = from.flatMap { LooseTime.parse($0) }
+            scope.to_ms = to.flatMap { LooseTime.parse($0) }
             if scope.from_ms != nil, scope.to_ms == nil { scope.to_ms = LoadClock.now_ms() + 2 * LoadClock.day_ms }
             scope.share = share ?? 1
             result = try await verification.run(scope)

@@ -40,7 +40,7 @@ struct WhereCommand: AsyncParsableCommand {
         let isFound: Bool
         do {
             let mappings = try MappingConfiguration.mappings(configuration.root)
-            try shared.requireSchema(configuration)
+            try shared.requireSchema(configuration, writes: false)
             let database = DatabaseThread(
                 configuration.database,
                 ConnectionOptions(applicationName: "nadi-where", statementTimeout: 600, needsWritableServer: false))

@@ -127,7 +127,8 @@ def test_the_command_says_what_it_cannot_say(year):
     year.nadi("drift", "--model", "nobody", status=64)
     year.nadi("drift", "--model", "flights", "--baseline", "yesterday", status=64)
     year.nadi("drift", "--model", "flights", "--from", "2013-07-21T00:00:00Z", "--to", "2013-07-20T00:00:00Z", status=64)
-    nothing = year.nadi("drift", "--model", "flights-warm", "--versions", "9", "--from", "2013-07-19T00:00:00Z", "--last", "24h")
+    year.nadi("drift", "--model", "flights-warm", "--versions", "9", "--from", "2013-07-19T00:00:00Z", "--last", "24h", status=64)
+    nothing = year.nadi("drift", "--model", "flights-warm", "--to", "2012-07-19T00:00:00Z")
     assert nothing.startswith("Nothing can be said"), nothing
     some = year.nadi(
         "drift", "--model", "flights", "--features", "carrier,temp", "--from", "2013-03-01T00:00:00Z", "--to", "2013-03-08T00:00:00Z",

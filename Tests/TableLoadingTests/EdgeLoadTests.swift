@@ -215,6 +215,38 @@ struct EdgeLoadTests {
         expectClean(try await other.audit())
     }
 
+    /// One letter in two spellings: two models, each with its own reference.
+    @Test func modelsAreToldApartByteByByte() async throws {
+        let pipeline = try Pipeline()
+        try await pipeline.report(ended: true)
+        for (place, model) in ["caf\u{e9}", "cafe\u{301}"].enumerated() {
+            var reference = Self.reference("r\(place)", [Double(place), 10])
+            reference.model = model
+            try pipeline.reference(reference, from_ms: Self.base)
+            try await pipeline.put([Self.segment(place + 1, petals: [0.5, 1.5], model: model)])
+        }
+        #expect(try await pipeline.load().failed.isEmpty)
+        for (place, model) in ["caf\u{e9}", "cafe\u{301}"].enumerated() {
+            let row = try pipeline.edgeCounts("feature_hour", "petal_length", at_ms: Self.base, model: model)
+            #expect(row?.reference == "r\(place)" && row?.counts == [Int64(place), 2 - Int64(place), 0])
+        }
+        expectClean(try await pipeline.audit())
+    }
+
+    /// A run without anything to load reads no edges.
+    @Test func anIdleRunReadsNoEdges() async throws {
+        let pipeline = try Pipeline()
+        try await pipeline.report(ended: true)
+        try pipeline.reference(Self.reference(), from_ms: Self.base)
+        try await pipeline.put([Self.segment(1, petals: [1, 2])])
+        #expect(try await pipeline.load().objects == 1)
+        let connection = try pipeline.database.connect()
+        try connection.execute("ALTER TABLE nadi_store.reference_feature RENAME TO elsewhere")
+        #expect(try await pipeline.load().failed.isEmpty)
+        try await pipeline.put([Self.segment(2, petals: [3])])
+        await #expect(throws: DatabaseError.self) { try await pipeline.load() }
+    }
+
     /// A model beyond the cap shares the name `other`, where its edges would mean nothing.
     @Test func modelsBeyondTheCapHaveNoEdges() async throws {
         let pipeline = try Pipeline()

@@ -176,6 +176,70 @@ struct EdgeRaceTests {
         #expect(try left("drift_hour").count == 3)
     }
 
+    /// Many hours that take too long together are computed one by one, and what takes too long alone holds up no other.
+    @Test func hoursThatTakeTooLongTogetherAreDoneOneByOne() async throws {
+        let pipeline = try Pipeline()
+        try pipeline.reference(EdgeLoadTests.reference(), from_ms: Self.base)
+        for hour in 0..<3 {
+            try await pipeline.put([
+                EdgeLoadTests.segment(hour + 1, hour_ms: Self.base + Int64(hour) * LoadClock.hour_ms, petals: [1, 2])
+            ])
+        }
+        let connection = try pipeline.database.connect()
+        let bad = Self.base + LoadClock.hour_ms
+        try connection.execute(
+            """
+            CREATE SEQUENCE nadi_store.tries;
+            ALTER FUNCTION nadi_store.refresh_drift(int, timestamptz[]) RENAME TO true_refresh;
+            CREATE FUNCTION nadi_store.refresh_drift(model_id int, hours timestamptz[]) RETURNS bigint LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM nextval('nadi_store.tries');
+                IF cardinality(hours) > 1 OR to_timestamp(\(bad / 1000)) = ANY (hours) THEN
+                    RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+                END IF;
+                RETURN nadi_store.true_refresh(model_id, hours);
+            END $$;
+            """)
+        let report = try await pipeline.load()
+        #expect(report.driftHours == 2 && report.failed.map(\.key) == ["drift of iris, hour \(LoadClock.hourText(bad))"])
+        #expect(report.failed.first?.reason.contains("statement timeout") == true)
+        // All three together, and each of them: none twice.
+        #expect(try connection.query("SELECT last_value FROM nadi_store.tries")[0].integer(0) == 4)
+    }
+
+    /// Drift that ends the run does not keep what is too old.
+    @Test func retentionIsAppliedWhereDriftFails() async throws {
+        let pipeline = try Pipeline()
+        let connection = try pipeline.database.connect()
+        try connection.execute("ALTER TABLE nadi_store.drift_mark RENAME TO elsewhere")
+        await #expect(throws: DatabaseError.self) { try await pipeline.load() }
+        #expect(try connection.query("SELECT FROM nadi_store.loader_state WHERE name = 'minutes_kept'").count == 1)
+    }
+
+    /// A rebuild after which drift is missing has not succeeded.
+    @Test(.enabled(if: Program.path != nil, "build nadi")) func aRebuildWithoutDriftFails() async throws {
+        let pipeline = try Pipeline()
+        try pipeline.reference(EdgeLoadTests.reference(), from_ms: Self.base)
+        try await pipeline.put([EdgeLoadTests.segment(1, petals: [1, 2])])
+        let config = try pipeline.configuration()
+        let load = try Answer.of(["load", "--config", config], in: pipeline.folder)
+        #expect(load.status == 0 && load.text.contains("; drift of 1 hours; "), "\(load.text)")
+        let day = LoadClock.dayText(Self.base)
+        let words = [
+            "rebuild", "--config", config, "--from", day, "--to", LoadClock.dayText(Self.base + 2 * LoadClock.day_ms),
+        ]
+        let sound = try Answer.of(words, in: pipeline.folder)
+        #expect(sound.status == 0 && sound.text.contains(" hours; drift of 1 hours"), "\(sound.text)")
+        try pipeline.database.connect().execute(
+            """
+            CREATE OR REPLACE FUNCTION nadi_store.refresh_drift(model_id int, hours timestamptz[]) RETURNS bigint LANGUAGE plpgsql
+            AS $$ BEGIN RAISE EXCEPTION 'this hour is bad'; END $$;
+            """)
+        let bad = try Answer.of(words, in: pipeline.folder)
+        #expect(bad.status == 1 && bad.text.contains("this hour is bad"), "\(bad.text)")
+        #expect(bad.text.contains(" hours; drift of 0 hours"), "\(bad.text)")
+    }
+
     /// An hour that changes while its drift is computed keeps its mark.
     @Test func aMarkThatIsNewerThanItsRefreshStays() async throws {
         let pipeline = try Pipeline()

@@ -3,7 +3,7 @@
 """Writes what `nadi reference create` compares the iris service's input with: a validation set, and the model's answers.
 
     python examples/iris/reference.py --rows 5000 --output reference.csv
-    nadi reference create --model iris --name validation --file reference.csv ...
+    nadi reference create --model iris --name validation --from-file reference.csv ...
 
 Fisher's 150 flowers themselves would be too few: under 200 rows nothing can be told from chance. So the flowers are drawn
 as load.py draws its callers' (same classes, means and spreads, another seed, nothing measured wrongly), and the model that

@@ -35,7 +35,7 @@ enum PredictionTask {
 }
 
 /// What counts as yes.
-enum Positive {
+package enum Positive {
     /// Booleans that are true, numbers from 0.5, the texts 1, true, yes and positive in any case.
     @inline(__always)
     static func holds(_ value: TapeValue) -> Bool {
@@ -57,7 +57,7 @@ enum Positive {
     }
 
     /// The same for a text in a string.
-    static func holds(_ text: String) -> Bool {
+    package static func holds(_ text: String) -> Bool {
         ["1", "true", "yes", "positive"].contains(text.lowercased())
     }
 
@@ -68,7 +68,7 @@ enum Positive {
 }
 
 /// The text of a number that is a class: `1` for 1 and 1.0, else the shortest text that reads back as the number.
-struct ClassText: ~Copyable {
+package struct ClassText: ~Copyable {
     private let buffer = UnsafeMutablePointer<UInt8>.allocate(capacity: 48)
 
     init() { buffer.initialize(repeating: 0, count: 48) }
@@ -99,5 +99,5 @@ struct ClassText: ~Copyable {
     }
 
     /// The same as a string.
-    static func string(_ number: Double) -> String { CompiledMapping.shortest(number) }
+    package static func string(_ number: Double) -> String { CompiledMapping.shortest(number) }
 }

@@ -154,11 +154,3 @@ extension AuditReport.Finding {
         return out + "    do: \(remedy)\n"
     }
 }
-
-extension String {
-    /// The text with spaces up to a width.
-    package func padded(_ width: Int, right: Bool = false) -> String {
-        let spaces = String(repeating: " ", count: max(0, width - count))
-        return right ? spaces + self : self + spaces
-    }
-}

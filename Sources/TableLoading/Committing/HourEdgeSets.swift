@@ -45,10 +45,16 @@ enum HourEdgeSets {
             """, keys)
         let other = try connection.query(
             """
-            SELECT count(*) FROM unnest($1::int[], $2::timestamptz[], $3::int[]) AS u (model_id, hour, edge_set_id)
-            JOIN nadi_store.hour_edge_set AS h USING (model_id, hour) WHERE h.edge_set_id <> u.edge_set_id
-            """, keys + [.integers(uses.map { Int64($0.edgeSet) })])[0].integer(0)
-        guard other == 0 else { throw overtaken("\(other) hours are on other edges than the batch") }
+            SELECT m.model_name, h.hour, count(*) OVER ()
+            FROM unnest($1::int[], $2::timestamptz[], $3::int[]) AS u (model_id, hour, edge_set_id)
+            JOIN nadi_store.hour_edge_set AS h USING (model_id, hour) JOIN nadi_store.model AS m USING (model_id)
+            WHERE h.edge_set_id <> u.edge_set_id ORDER BY h.hour, m.model_name LIMIT 1
+            """, keys + [.integers(uses.map { Int64($0.edgeSet) })])
+        if let first = other.first {
+            throw overtaken(
+                "\(first.integer(2)) hours are on other edges than the batch, first "
+                    + "\(LoadClock.hourText(first.time(1))) UTC of \(first.text(0))")
+        }
     }
 
     /// Replaces an hour's edge sets by those that its new rows are on.
@@ -64,12 +70,16 @@ enum HourEdgeSets {
         ]
         let other = try connection.query(
             """
-            SELECT count(*) FROM (
+            SELECT m.model_name FROM (
                 SELECT model_id, edge_set_id, $3::timestamptz AS hour
                 FROM unnest($1::int[], $2::int[]) AS u (model_id, edge_set_id)) AS u
-            WHERE u.edge_set_id <> \(inForce("u"))
-            """, values)[0].integer(0)
-        guard other == 0 else { throw overtaken("another reference was put in force while the hour was read") }
+            JOIN nadi_store.model AS m USING (model_id)
+            WHERE u.edge_set_id <> \(inForce("u")) ORDER BY 1 LIMIT 1
+            """, values)
+        if let first = other.first {
+            throw overtaken(
+                "another reference of \(first.text(0)) was put in force while hour \(LoadClock.hourText(hour_ms)) UTC was read")
+        }
         try connection.query(
             "DELETE FROM nadi_store.hour_edge_set WHERE hour = $1 AND model_id <> ALL ($2::int[])",
             [.time(hour_ms), values[0]])
@@ -81,7 +91,11 @@ enum HourEdgeSets {
             """, values)
     }
 
-    private static func overtaken(_ message: String) -> LoadError { LoadError(.overtaken, message) }
+    private static func overtaken(_ message: String) -> LoadError {
+        LoadError(
+            .overtaken, message,
+            remedy: "It is read again at once; where that goes on, let no reference be put in force meanwhile")
+    }
 
     /// Keeps references from being deleted until the transaction ends.
     private static func hold(_ uses: [Use], _ connection: Connection) throws {
@@ -102,7 +116,9 @@ enum HourEdgeSets {
                 model: admitted.models[rows.series[key.series].model], hour_ms: key.time_s * 1000)
             let edgeSet = counts.edges.edgeSet ?? EdgeCounts.none
             guard edgeSet != EdgeCounts.mixed, found.updateValue(edgeSet, forKey: hour) ?? edgeSet == edgeSet else {
-                throw overtaken("rows of one hour are on different edges")
+                throw overtaken(
+                    "rows of hour \(LoadClock.hourText(hour.hour_ms)) UTC of \(rows.models[rows.series[key.series].model]) are on "
+                        + "different edges")
             }
         }
         return found.keys.sorted().map { Use(model: $0.model, hour_ms: $0.hour_ms, edgeSet: found[$0] ?? 0) }

@@ -11,8 +11,9 @@ package struct DriftReport: Sendable {
         /// nil: see ``init(_:_:now_ms:)``.
         package var from_ms: Int64?
         package var to_ms: Int64?
-        /// How long the range is where `from_ms` is nil, in milliseconds.
-        package var last_ms: Int64 = 86_400_000
+        /// How long the range is where one of its ends is nil, in milliseconds; nil: a day before an end, from a begin until
+        /// the last whole hour before which every event is counted.
+        package var last_ms: Int64?
         /// `reference`, `previous` or `last_week`.
         package var baseline = "reference"
         /// Empty lists take all.
@@ -38,8 +39,9 @@ package struct DriftReport: Sendable {
         package let state: String
         package let reason: String
         package let moved: String
-        /// The first hour (or UTC day, where hours have too few values) of the present run of `drifted`.
-        package let since_ms: Int64?
+        /// The first hour (or UTC day, where hours have too few values) of the present run of `drifted` against the
+        /// reference; nil against another baseline, which goes along.
+        package fileprivate(set) var since_ms: Int64?
 
         /// `petal_length`, `(prediction)`, `(score)`.
         package var name: String { role == "feature" ? feature : "(\(feature))" }
@@ -52,7 +54,9 @@ package struct DriftReport: Sendable {
     package let completeUntil_ms: Int64?
     /// The reference in force at the end: name, rows, since when; nil without one or with another baseline.
     package let reference: (name: String, rows: Int64, effectiveFrom_ms: Int64)?
-    package let rows: [Row]
+    package private(set) var rows: [Row]
+    /// Why it could not be told since when, where that failed.
+    package private(set) var sinceFailure: String?
 
     /// Those that are drifted.
     package var drifted: [Row] { rows.filter { $0.state == "drifted" } }
@@ -69,21 +73,26 @@ package struct DriftReport: Sendable {
 
     /// Asks the database.
     ///
-    /// Without a range: the `last_ms` up to the last whole hour before which every event is counted.
-    /// - Throws: ``DatabaseError``; ``LoadError`` of code `configuration` for a model that is unknown or has no hour yet.
+    /// Without a range: the day up to the last whole hour before which every event is counted.
+    /// - Throws: ``DatabaseError``; ``LoadError`` of code `configuration` for a model, feature, version, variant, environment
+    ///   or slice that never came, and a range that has not begun.
     package init(_ question: Question, _ connection: Connection, now_ms: Int64) throws {
         self.question = question
         let complete = try connection.query("SELECT complete_until FROM nadi.complete_until").first?.optionalTime(0)
         completeUntil_ms = complete
-        guard
-            let known = try connection.query(
-                "SELECT model_id FROM nadi.model WHERE model_name = $1", [.text(question.model)]
-            ).first?.integer(0)
-        else { throw try Self.unknown(question.model, connection) }
+        let known = try ReferenceListing.model(question.model, connection)
+        try DriftNames(model: known, connection).require(question)
 
         let end = LoadClock.hour(min(now_ms, complete ?? now_ms))
-        let to = question.to_ms ?? question.from_ms.map { $0 + question.last_ms } ?? end
-        let from = question.from_ms ?? to - question.last_ms
+        let length = question.last_ms ?? LoadClock.day_ms
+        let to = question.to_ms ?? question.from_ms.map { from in question.last_ms.map { from + $0 } ?? end } ?? end
+        let from = question.from_ms ?? to - length
+        guard from < to else {
+            throw LoadError(
+                .configuration,
+                "from \(LoadClock.secondText(from)) to \(LoadClock.secondText(to)) UTC, the last hour of which every event is counted, "
+                    + "there is nothing", remedy: "Say an earlier --from, or --to")
+        }
         (from_ms, to_ms) = (from, to)
 
         reference =
@@ -98,7 +107,6 @@ package struct DriftReport: Sendable {
                 """, [.integer(known), .time(to)]
             ).first.map { ($0.text(0), $0.integer(1), $0.time(2)) }
 
-        let since = try Self.since(question, to_ms: to, connection)
         rows = try connection.query(
             """
             SELECT feature_role, feature_name, value_kind, baseline_count, current_count, drift_state, reason, moved_bins,
@@ -114,55 +122,31 @@ package struct DriftReport: Sendable {
             return Row(
                 role: row.text(0), feature: row.text(1), kind: row.text(2), baselineCount: row.integer(3),
                 currentCount: row.integer(4), measures: Dictionary(uniqueKeysWithValues: numbers), state: state,
-                reason: row.text(6), moved: row.text(7),
-                since_ms: state == "drifted" ? since["\(row.text(0)) \(row.text(1))"] : nil)
+                reason: row.text(6), moved: row.text(7), since_ms: nil)
         }
         .sorted { Self.rank($0) < Self.rank($1) }
+        guard question.baseline == "reference", !drifted.isEmpty else { return }
+        do {
+            let since = try DriftSince(question, features: drifted.map(\.feature), range: from..<to, connection)
+            for place in rows.indices where rows[place].state == "drifted" {
+                rows[place].since_ms = try since.hour(role: rows[place].role, feature: rows[place].feature)
+            }
+        } catch {
+            // What drifted is known; since when takes longer to ask, and is worth less.
+            sinceFailure = "\(error)"
+        }
     }
 
     private static func rank(_ row: Row) -> (Int, Double, String) {
         (severity.firstIndex(of: row.state) ?? severity.count, -(row.measures["psi"] ?? 0), row.name)
     }
 
-    private static func filters(_ question: Question) -> [SQLValue] {
+    /// The arguments `versions`, `variants`, `environments`, `slice_key`, `slice_values` and `features`.
+    static func filters(_ question: Question) -> [SQLValue] {
         func list(_ values: [String]) -> SQLValue { values.isEmpty ? .null : .texts(values) }
         return [
             list(question.versions), list(question.variants), list(question.environments),
             .text(question.slice?.key ?? "all"), list(question.slice?.values ?? []), list(question.features),
         ]
-    }
-
-    /// The first bucket of each feature's present run of `drifted`: by hour of the last 30 days, where hours are judged;
-    /// else by day of the last 400.
-    private static func since(_ question: Question, to_ms: Int64, _ connection: Connection) throws -> [String: Int64] {
-        var found: [String: Int64] = [:]
-        for (width, reach) in [("1 day", Int64(400)), ("1 hour", 30)] {
-            let rows = try connection.query(
-                """
-                SELECT feature_role || ' ' || feature_name,
-                       min(bucket_start) FILTER (WHERE drift_state = 'drifted' AND bucket_start > coalesce(calm, '-infinity'))
-                FROM (SELECT d.*, max(d.bucket_start) FILTER (WHERE d.drift_state <> 'drifted')
-                                      OVER (PARTITION BY d.feature_role, d.feature_name) AS calm
-                      FROM nadi.drift_over_time($1, $2, $3, $11::interval, baseline => $4, versions => $5, variants => $6,
-                          environments => $7, slice_key => $8, slice_values => $9, features => $10) d
-                      WHERE d.drift_state IN ('drifted', 'shifted', 'stable')) judged
-                GROUP BY 1
-                """,
-                [.text(question.model), .time(to_ms - reach * 86_400_000), .time(to_ms), .text(question.baseline)]
-                    + filters(question) + [.text(width)]
-            ).rows
-            for row in rows { found[row.text(0)] = row.optionalTime(1) ?? found[row.text(0)] }
-        }
-        return found
-    }
-
-    private static func unknown(_ model: String, _ connection: Connection) throws -> LoadError {
-        let models = try connection.query("SELECT model_name FROM nadi.model ORDER BY 1 LIMIT 20").rows.map {
-            $0.text(0)
-        }
-        return LoadError(
-            .configuration, "no event of a model '\(model)' was counted",
-            remedy: models.isEmpty
-                ? "Load events first: nadi load" : "Models that were: \(models.joined(separator: ", "))")
     }
 }

@@ -4,38 +4,37 @@ extension DriftReport {
     /// A table for people; the first line is the verdict.
     package var text: String {
         var out = "\(verdict)\n"
-        out += "\(question.model), \(Self.stamp(from_ms)) to \(Self.stamp(to_ms)) UTC, against "
+        out += "\(question.model), \(LoadClock.hourText(from_ms)) to \(LoadClock.hourText(to_ms)) UTC, against "
         switch question.baseline {
         case "previous": out += "the range of the same length before\n"
         case "last_week": out += "the same hours a week earlier\n"
         default:
             out +=
                 reference.map {
-                    "reference '\($0.name)' (\(Self.grouped($0.rows)) rows, in force since \(Self.stamp($0.effectiveFrom_ms)))\n"
+                    "reference '\($0.name)' (\(Self.grouped($0.rows)) rows, in force since \(LoadClock.hourText($0.effectiveFrom_ms)))\n"
                 } ?? "no reference: none is in force (nadi reference create)\n"
         }
         out += "\n"
-        let header = ["feature", "state", "PSI", "noise", "spread", "n then", "n now", "missing", "since", ""]
-        let lines = rows.map { row in
-            [
-                row.name, row.state, Self.number(row.measures["psi"]), Self.number(row.measures["psi_noise"]),
-                Self.number(row.measures["psi_spread"]), Self.grouped(row.baselineCount),
-                Self.grouped(row.currentCount),
-                Self.missing(row), row.since_ms.map { Self.stamp($0) } ?? "", Self.explanation(row),
-            ]
+        // Against another baseline there is no since.
+        let isDated = question.baseline == "reference"
+        var table = TextTable(
+            ["feature", "state", "PSI", "noise", "spread", "n then", "n now", "missing"]
+                + (isDated ? ["since", ""] : [""]))
+        table.rightAligned = [2, 3, 4, 5, 6]
+        for row in rows {
+            table.add(
+                [
+                    row.name, row.state, Self.number(row.measures["psi"]), Self.number(row.measures["psi_noise"]),
+                    Self.number(row.measures["psi_spread"]), Self.grouped(row.baselineCount),
+                    Self.grouped(row.currentCount), Self.missing(row),
+                ] + (isDated ? [row.since_ms.map(LoadClock.hourText) ?? ""] : []) + [Self.explanation(row)])
         }
-        let right: Set = [2, 3, 4, 5, 6]
-        let widths = header.indices.map { column in ([header] + lines).map { $0[column].count }.max() ?? 0 }
-        for line in [header] + lines {
-            var text = line.enumerated().map { column, cell in
-                column == line.count - 1 ? cell : cell.padded(widths[column], right: right.contains(column))
-            }.joined(separator: "  ")
-            while text.last == " " { text.removeLast() }
-            out += text + "\n"
-        }
+        out += table.text
         if rows.isEmpty { out += "(no feature has come, and no score)\n" }
-        out += "\ncomplete until \(completeUntil_ms.map { Self.stamp($0) + " UTC" } ?? "unknown: no host has reported")"
+        let complete = completeUntil_ms.map { LoadClock.hourText($0) + " UTC" }
+        out += "\ncomplete until \(complete ?? "unknown: no host has reported")"
         if let complete = completeUntil_ms, complete < to_ms { out += ": events of the range may be missing" }
+        if let sinceFailure { out += "\nsince when could not be told: \(sinceFailure)" }
         return out + "\n"
     }
 
@@ -44,7 +43,7 @@ extension DriftReport {
         if !bad.isEmpty {
             return "DRIFTED: "
                 + bad.map { row in
-                    row.name + (row.since_ms.map { " (since \(Self.stamp($0)))" } ?? "")
+                    row.name.onOneLine + (row.since_ms.map { " (since \(LoadClock.hourText($0)))" } ?? "")
                 }.joined(separator: ", ")
         }
         let judged = rows.count { ["stable", "shifted"].contains($0.state) }
@@ -70,6 +69,7 @@ extension DriftReport {
         }
         if let completeUntil_ms { object.field("complete_until", Timestamp.format(completeUntil_ms)) }
         object.field("drifted", drifted.count)
+        if let sinceFailure { object.field("since_failure", sinceFailure) }
         object.array(
             "features",
             rows.map { row in
@@ -91,11 +91,6 @@ extension DriftReport {
         return String(decoding: object.closed, as: UTF8.self)
     }
 
-    /// `2026-11-23 10:00`.
-    private static func stamp(_ ms: Int64) -> String {
-        String(Timestamp.format(ms).prefix(16).map { $0 == "T" ? " " : $0 })
-    }
-
     /// Which bins moved, and what else did: the reason alone where it says more than that the distribution moved.
     private static func explanation(_ row: Row) -> String {
         if row.moved.isEmpty || !["drifted", "shifted"].contains(row.state) { return row.reason }
@@ -104,15 +99,10 @@ extension DriftReport {
 
     private static func missing(_ row: Row) -> String {
         guard let then = row.measures["baseline_missing_rate"], let now = row.measures["current_missing_rate"] else {
-            return row.measures["current_missing_rate"].map(percent) ?? "-"
+            return row.measures["current_missing_rate"].map(ReferenceSummary.percent) ?? "-"
         }
-        let (a, b) = (percent(then), percent(now))
+        let (a, b) = (ReferenceSummary.percent(then), ReferenceSummary.percent(now))
         return a == b ? a : "\(a) to \(b)"
-    }
-
-    private static func percent(_ share: Double) -> String {
-        let tenths = Int64((share * 1000).rounded())
-        return tenths % 10 == 0 ? "\(tenths / 10) %" : "\(tenths / 10).\(tenths % 10) %"
     }
 
     /// Three decimals; `-` for what is not known.

@@ -38,7 +38,7 @@ package struct BucketRows: Sendable {
             }
             guard let row = builder.beginRow() else { return }
             builder.take(event, names: { reader.names })
-            if let id = event.predictionID { labels.add(row: row, id: id) }
+            labels.add(row: row, id: event.predictionID)
         }
         guard builder.rowsSeen > 0 else {
             let hours = "\(LoadClock.hourText(range.lowerBound)) to \(LoadClock.hourText(range.upperBound)) UTC"
@@ -51,6 +51,11 @@ package struct BucketRows: Sendable {
                     "\(summary.unread.count) objects cannot be read, first \($0.key): \($0.reason)"
                 }
                     ?? "See `nadi status`, and the model's name in nadi.requests")
+        }
+        if let first = builder.ignoredAbsent.first {
+            throw LoadError(
+                .reference, "no prediction of the range has a feature \(first), which --ignore names",
+                remedy: "They have: \(builder.featureNames.sorted().prefix(40).joined(separator: ", "))")
         }
         let waiting = labels.waiting
         let model = model

@@ -1,5 +1,7 @@
 /// Reads comma-separated values (RFC 4180) in constant memory: quoted fields with line breaks and doubled quotes, CRLF or
 /// LF, a byte order mark, blank lines passed over.
+///
+/// Texts are UTF-8.
 package struct CSVReader {
     /// One row's fields, valid during the call.
     package struct Row {
@@ -29,8 +31,9 @@ package struct CSVReader {
     private var isBlank = true
     private var mark = 0
 
-    /// Longest row in bytes.
+    /// Longest row in bytes, eight for each field included.
     static let longestRow = 16 << 20
+    private var isPlain = true
 
     package init(delimiter: UInt8 = UInt8(ascii: ",")) { self.delimiter = delimiter }
 
@@ -83,6 +86,7 @@ package struct CSVReader {
             ends.append(bytes.count)
             isBlank = false
             state = .begin
+            try requireRoom()
         case 0x0A, 0x0D:
             try endRow(body)
             line += 1
@@ -108,7 +112,13 @@ package struct CSVReader {
 
     private mutating func keep(_ byte: UInt8) throws {
         bytes.append(byte)
-        if bytes.count > Self.longestRow {
+        if byte >= 0x80 { isPlain = false }
+        try requireRoom()
+    }
+
+    @inline(__always)
+    private func requireRoom() throws {
+        if bytes.count + ends.count * MemoryLayout<Int>.size > Self.longestRow {
             throw LoadError(
                 .reference, "line \(firstLine): the row is over \(Self.longestRow >> 20) MiB",
                 remedy: "See whether a quote is left open")
@@ -120,11 +130,24 @@ package struct CSVReader {
             bytes.removeAll(keepingCapacity: true)
             ends.removeAll(keepingCapacity: true)
             isBlank = true
+            isPlain = true
             state = .begin
         }
         if isBlank { return }
         ends.append(bytes.count)
-        try body(Row(bytes: bytes, ends: ends, line: firstLine))
+        let row = Row(bytes: bytes, ends: ends, line: firstLine)
+        if !isPlain { try requireUTF8(row) }
+        try body(row)
+    }
+
+    /// Repaired texts would be categories that no event has.
+    private func requireUTF8(_ row: Row) throws {
+        for place in 0..<row.count where String(validating: row.field(place), as: UTF8.self) == nil {
+            throw LoadError(
+                .reference,
+                "line \(row.line), field \(place + 1) is not UTF-8: \(row.text(place).prefix(40))",
+                remedy: "Save the file as UTF-8, such as by iconv -f LATIN1 -t UTF-8")
+        }
     }
 }
 

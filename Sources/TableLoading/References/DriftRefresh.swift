@@ -3,10 +3,12 @@ internal import TableStorage
 /// Computes the stored drift of marked hours anew, after a run has changed them.
 ///
 /// A transaction for some hours of one model at a time, so that a backfill of years is no transaction of years. An hour
-/// that fails keeps its mark for the next run and holds up no other.
+/// that fails or takes too long keeps its mark for the next run and holds up no other.
 struct DriftRefresh: Sendable {
     /// Most hours of a transaction.
     static let chunk = 96
+    /// A statement that took too long takes as long again.
+    private static let tooLong = "57014"
 
     let loader: Loader
 
@@ -37,12 +39,12 @@ struct DriftRefresh: Sendable {
             do {
                 try await refresh(marks)
                 report.hours += marks.count
-            } catch let error as DatabaseError where !error.isRetryable {
+            } catch let error as DatabaseError where Self.isOfTheseHours(error) {
                 for mark in marks {
                     do {
                         try await refresh([mark])
                         report.hours += 1
-                    } catch let error as DatabaseError where !error.isRetryable {
+                    } catch let error as DatabaseError where Self.isOfTheseHours(error) {
                         report.failed.append(
                             ("drift of \(mark.modelName), hour \(LoadClock.hourText(mark.hour_ms))", "\(error)"))
                     }
@@ -51,6 +53,11 @@ struct DriftRefresh: Sendable {
             loader.progress("drift of \(report.hours) hours")
         }
         return report
+    }
+
+    /// Whether other hours, or fewer, may fare better.
+    private static func isOfTheseHours(_ error: DatabaseError) -> Bool {
+        !error.isRetryable || error.sqlState == tooLong
     }
 
     /// The next marks of one model; nil behind the last.
@@ -75,7 +82,7 @@ struct DriftRefresh: Sendable {
     /// Computes hours of one model and takes away their marks, unless they were marked again meanwhile.
     private func refresh(_ marks: [Mark]) async throws {
         guard let model = marks.first?.model else { return }
-        try await loader.database.runWithRetries { connection in
+        try await loader.database.runWithRetries(except: [Self.tooLong]) { connection in
             try connection.transaction {
                 try connection.query(
                     "SELECT nadi_store.refresh_drift($1::int, $2::timestamptz[])",

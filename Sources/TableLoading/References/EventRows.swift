@@ -32,27 +32,45 @@ extension ReferenceBuilder {
 
 /// Labels and rows that wait for each other, by prediction id.
 struct LabelsByID {
-    private var labels: [String: ReferenceValue] = [:]
-    private var rows: [String: Int] = [:]
-    private var ids: [Int: String] = [:]
+    private var labels: [ExactText: ReferenceValue] = [:]
+    private var rows: [ExactText: Int] = [:]
+    private var ids: [Int: ExactText] = [:]
+    private let most: Int
+    /// Labels that found no room, of predictions that were not kept at that moment.
+    private(set) var dropped = 0
+    /// Whether a row came after that, whose label may have been among them.
+    private(set) var mayLack = false
 
-    mutating func add(label: ReferenceValue, id: String) { labels[id] = label }
+    /// - Parameter most: labels that are held.
+    init(most: Int = .max) { self.most = most }
 
-    /// Says which prediction a kept row is; a row whose place is taken by another is forgotten.
+    mutating func add(label: ReferenceValue, id: String, _ builder: inout ReferenceBuilder) {
+        let id = ExactText(id)
+        if labels[id] != nil || labels.count < most {
+            labels[id] = label
+        } else if let row = rows[id] {
+            builder.setLabel(label, row: row)
+        } else {
+            dropped += 1
+        }
+    }
+
+    /// Says which prediction a kept row is, if that is known; a row whose place is taken by another is forgotten.
     ///
     /// Of rows with one id the first counts.
-    mutating func add(row: Int, id: String) {
+    mutating func add(row: Int, id: String?) {
         if let old = ids.removeValue(forKey: row), rows[old] == row { rows[old] = nil }
-        guard rows[id] == nil else { return }
+        if dropped > 0 { mayLack = true }
+        guard let id = id.map(ExactText.init), rows[id] == nil else { return }
         rows[id] = row
         ids[row] = id
     }
 
-    /// Ids of rows that are kept, in some order.
-    var waiting: [String] { rows.keys.sorted() }
+    /// Ids of rows that are kept, ascending.
+    var waiting: [String] { rows.keys.sorted().map(\.text) }
 
     mutating func setLabel(_ label: ReferenceValue, id: String, _ builder: inout ReferenceBuilder) {
-        if let row = rows[id] { builder.setLabel(label, row: row) }
+        if let row = rows[ExactText(id)] { builder.setLabel(label, row: row) }
     }
 
     func apply(to builder: inout ReferenceBuilder) {

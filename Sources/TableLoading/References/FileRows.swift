@@ -21,11 +21,12 @@ package struct FileRows {
     private var faults = 0
     private var firstFault = ""
     private var valueFaults: [String: (count: Int, first: String)] = [:]
-    private var columnFor: [RowOptions.Role] = []
-    private var featureFor: [Int] = []
     private var seenColumns: Set<String> = []
+    private var holdsEvents = false
     private var otherModels = 0
     private var labels = LabelsByID()
+    /// Whether the file is read once more, for the labels that were too many to hold.
+    private(set) var isSecondReading = false
 
     /// - Parameters:
     ///   - format: nil to tell by the first byte.
@@ -41,9 +42,29 @@ package struct FileRows {
 
     /// Reads a file.
     ///
+    /// Memory: the builder's, and of native events as many labels as it keeps rows; a file with more labels is read twice.
+    ///
     /// - Parameter path: `-` for the standard input.
     /// - Throws: ``LoadError`` with ``LoadError/Code/reference``.
     package mutating func read(path: String, into builder: inout ReferenceBuilder) throws {
+        labels = LabelsByID(most: builder.mostRows)
+        let isFile = try pour(path, &builder)
+        if labels.mayLack {
+            if isFile {
+                isSecondReading = true
+                _ = try pour(path, &builder)
+            } else {
+                notes.append(
+                    "\(labels.dropped) labels found no room, and some may belong to predictions that came after them: put "
+                        + "outcomes behind their predictions, or read a file")
+            }
+        }
+        labels.apply(to: &builder)
+        try check(path, &builder)
+    }
+
+    /// Reads everything once; says whether it can be read again.
+    private mutating func pour(_ path: String, _ builder: inout ReferenceBuilder) throws -> Bool {
         let file = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
             throw LoadError(
@@ -51,53 +72,65 @@ package struct FileRows {
                 remedy: "Name a CSV or JSON-lines file, or - for the standard input")
         }
         defer { if file != 0 { close(file) } }
-        let decoder = Decoder()
-        var sink: (any RowSink)?
-        func take(_ piece: UnsafeRawBufferPointer) throws {
-            guard !piece.isEmpty else { return }
-            if sink == nil { sink = makeSink(piece, &builder) }
-            try sink?.take(piece, &self, &builder)
-        }
-        var buffer = [UInt8](repeating: 0, count: 256 << 10)
+        var status = stat()
+        let isFile = file != 0 && fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
         do {
-            while true {
-                let count = buffer.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    throw LoadError(
-                        .reference, "it cannot be read: \(String(cString: strerror(errno)))",
-                        remedy: "Name a file, not a folder")
-                }
-                if count == 0 { break }
-                try buffer.withUnsafeBytes {
-                    try decoder.decode(UnsafeRawBufferPointer(rebasing: $0[..<count])) { try take($0) }
-                }
-                progress("\(builder.rowsSeen) rows")
-            }
-            try decoder.finish { try take($0) }
+            try pour(file, &builder)
         } catch let error as CompressionError {
             throw LoadError(.reference, "\(path) cannot be decompressed: \(error.reason)", remedy: error.remedy)
         } catch let error as LoadError {
             throw LoadError(error.code, "\(path): \(error.message)", remedy: error.remedy)
         }
-        do {
-            try sink?.finish(&self, &builder)
-        } catch let error as LoadError {
-            throw LoadError(error.code, "\(path): \(error.message)", remedy: error.remedy)
-        }
-        try check(path, &builder)
+        return isFile
     }
 
-    private func makeSink(_ piece: UnsafeRawBufferPointer, _ builder: inout ReferenceBuilder) -> any RowSink {
-        let isJSON = piece.first { ![0xEF, 0xBB, 0xBF, 0x20, 0x09, 0x0D, 0x0A].contains($0) } == UInt8(ascii: "{")
-        let chosen = format ?? (isJSON ? .jsonl : .csv)
-        if chosen == .jsonl { return JSONSink() }
-        builder.takeNumbersAsTexts()
-        return CSVSink(delimiter: options.delimiter)
+    private mutating func pour(_ file: Int32, _ builder: inout ReferenceBuilder) throws {
+        let decoder = Decoder()
+        var start = FileStart()
+        var sink: (any RowSink)?
+        func take(_ piece: UnsafeRawBufferPointer, isLast: Bool) throws {
+            if let sink { return try sink.take(piece, &self, &builder) }
+            guard let isJSON = start.looksLikeJSON(piece, isLast: isLast) else { return }
+            let chosen = try makeSink(isJSON, &builder)
+            sink = chosen
+            try start.bytes(withMark: chosen is CSVSink).withUnsafeBytes { try chosen.take($0, &self, &builder) }
+        }
+        var buffer = [UInt8](repeating: 0, count: 256 << 10)
+        while true {
+            let count = buffer.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
+            if count < 0 {
+                let code = errno
+                if code == EINTR { continue }
+                throw LoadError(
+                    .reference, "it cannot be read: \(String(cString: strerror(code)))",
+                    remedy: code == EISDIR ? "Name a file, not a folder" : "See to the disk that it is on")
+            }
+            if count == 0 { break }
+            try buffer.withUnsafeBytes {
+                try decoder.decode(UnsafeRawBufferPointer(rebasing: $0[..<count])) { try take($0, isLast: false) }
+            }
+            progress("\(builder.rowsSeen) rows" + (isSecondReading ? ", labels" : ""))
+        }
+        try decoder.finish { try take($0, isLast: false) }
+        try take(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
+        try sink?.finish(&self, &builder)
+    }
+
+    private func makeSink(_ isJSON: Bool, _ builder: inout ReferenceBuilder) throws -> any RowSink {
+        guard (format ?? (isJSON ? .jsonl : .csv)) == .jsonl else {
+            builder.takeNumbersAsTexts()
+            return CSVSink(delimiter: options.delimiter ?? UInt8(ascii: ","))
+        }
+        let unused = options.delimiter != nil ? "--delimiter" : options.missing.isEmpty ? nil : "--missing"
+        if let unused {
+            throw LoadError(
+                .reference, "it holds JSON lines, and \(unused) is for CSV files",
+                remedy: "Leave \(unused) out; in JSON lines a value that is missing is null or absent")
+        }
+        return JSONSink()
     }
 
     private mutating func check(_ path: String, _ builder: inout ReferenceBuilder) throws {
-        labels.apply(to: &builder)
         if builder.rowsSeen == 0 {
             throw LoadError(
                 .reference,
@@ -112,6 +145,11 @@ package struct FileRows {
             throw LoadError(
                 .reference, "\(path) has no column \(first)",
                 remedy: "It has: \(seenColumns.sorted().prefix(40).joined(separator: ", "))")
+        }
+        if holdsEvents, let first = builder.ignoredAbsent.first {
+            throw LoadError(
+                .reference, "no prediction in \(path) has a feature \(first), which --ignore names",
+                remedy: "It has: \(builder.featureNames.sorted().prefix(40).joined(separator: ", "))")
         }
         if faults > 0 { notes.append("\(faults) lines cannot be read and are left out, first \(firstFault)") }
         if otherModels > 0 { notes.append("\(otherModels) predictions of other models are left out") }
@@ -143,133 +181,50 @@ package struct FileRows {
         }
         seenColumns.insert(name)
         let role = options.role(name)
-        return (role, role == .feature ? builder.feature(name) : -1)
+        guard role == .feature else { return (role, -1) }
+        let place = builder.feature(name)
+        return (place < 0 ? .ignored : role, place)
     }
 
     /// Takes a native event.
-    mutating func take(_ event: EventView, _ names: () -> [String], _ builder: inout ReferenceBuilder) {
+    ///
+    /// - Throws: ``LoadError`` with ``LoadError/Code/reference`` where options name columns, of which events have none.
+    mutating func take(
+        _ event: EventView, line: Int, _ names: () -> [String], _ builder: inout ReferenceBuilder
+    ) throws(LoadError) {
+        if !holdsEvents {
+            holdsEvents = true
+            if let option = options.columnOptions.first {
+                throw LoadError(
+                    .reference, "line \(line) is one of Nadi's events, which have no column for \(option)",
+                    remedy: "Leave \(option) out: its fields say what they are; --ignore and --kind name features")
+            }
+        }
         if event.type == .outcome {
             guard event.isModel(model), event.name == "label", let id = event.predictionID, let label = event.label
             else {
                 return
             }
-            labels.add(label: ReferenceValue(label), id: id)
+            if isSecondReading {
+                labels.setLabel(ReferenceValue(label), id: id, &builder)
+            } else {
+                labels.add(label: ReferenceValue(label), id: id, &builder)
+            }
             return
         }
-        guard event.type == .prediction, !event.isError else { return }
+        guard !isSecondReading, event.type == .prediction, !event.isError else { return }
         guard event.isModel(model) else {
             otherModels += 1
             return
         }
         guard let row = builder.beginRow() else { return }
         builder.take(event, names: names)
-        if let id = event.predictionID { labels.add(row: row, id: id) }
+        labels.add(row: row, id: event.predictionID)
     }
 }
 
 /// What rows of one format go to.
-private protocol RowSink: AnyObject {
+protocol RowSink: AnyObject {
     func take(_ piece: UnsafeRawBufferPointer, _ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws
     func finish(_ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws
-}
-
-private final class CSVSink: RowSink {
-    private var reader: CSVReader
-    private var header: [(name: String, role: RowOptions.Role, feature: Int)]?
-
-    init(delimiter: UInt8) { reader = CSVReader(delimiter: delimiter) }
-
-    func take(_ piece: UnsafeRawBufferPointer, _ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws {
-        try reader.append(piece) { try take($0, &rows, &builder) }
-    }
-
-    func finish(_ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws {
-        try reader.finish { try take($0, &rows, &builder) }
-    }
-
-    private func take(_ row: CSVReader.Row, _ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws {
-        guard let header else { return try begin(row, &rows, &builder) }
-        guard row.count == header.count else {
-            throw LoadError(
-                .reference, "line \(row.line) has \(row.count) fields, the header \(header.count)",
-                remedy: row.count == 1
-                    ? "Is it separated by something else? See --delimiter" : "Quote fields that hold separators")
-        }
-        guard builder.beginRow() != nil else { return }
-        for (place, column) in header.enumerated() where column.role != .ignored {
-            let value = value(row.field(place), rows.options)
-            if !builder.set(column.role, feature: column.feature, value) {
-                rows.valueFault(column.name, row.line, row.text(place))
-            }
-        }
-    }
-
-    private func begin(_ row: CSVReader.Row, _ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws {
-        var header: [(name: String, role: RowOptions.Role, feature: Int)] = []
-        var seen: Set<String> = []
-        for place in 0..<row.count {
-            let name = row.text(place)
-            // The index that pandas writes has no name.
-            if name.isEmpty, place == 0 {
-                header.append((name, .ignored, -1))
-                continue
-            }
-            guard seen.insert(name).inserted else {
-                throw LoadError(
-                    .reference, "two columns are called \(name)", remedy: "Give every column a name of its own")
-            }
-            let (role, feature) = rows.column(name, &builder)
-            header.append((name, role, feature))
-        }
-        self.header = header
-    }
-
-    /// What a field holds: nothing where it is empty or NaN, a number where JSON would write it so, a boolean where Python
-    /// or JSON would.
-    private func value(_ field: ArraySlice<UInt8>, _ options: RowOptions) -> ReferenceValue {
-        guard let first = field.first else { return .missing }
-        if first == UInt8(ascii: "-") || (first >= 48 && first <= 57), let number = jsonNumber(field) {
-            return options.missing.isEmpty || !options.missing.contains(String(decoding: field, as: UTF8.self))
-                ? .number(number) : .missing
-        }
-        let text = String(decoding: field, as: UTF8.self)
-        if options.missing.contains(text) { return .missing }
-        switch text {
-        case "NaN", "nan": return .missing
-        case "true", "True", "TRUE": return .bool(true)
-        case "false", "False", "FALSE": return .bool(false)
-        default: return .text(text)
-        }
-    }
-}
-
-private final class JSONSink: RowSink {
-    private let reader = JSONLineReader()
-    private var columns: [(role: RowOptions.Role, feature: Int)] = []
-
-    func take(_ piece: UnsafeRawBufferPointer, _ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws {
-        reader.append(piece) { take($0, $1, &rows, &builder) }
-    }
-
-    func finish(_ rows: inout FileRows, _ builder: inout ReferenceBuilder) throws {
-        reader.finish { take($0, $1, &rows, &builder) }
-    }
-
-    private func take(_ number: Int, _ line: JSONLine, _ rows: inout FileRows, _ builder: inout ReferenceBuilder) {
-        switch line {
-        case .faulty(let reason): rows.fault(number, reason)
-        case .event(let event): rows.take(event, { reader.names }, &builder)
-        case .object(let members):
-            guard builder.beginRow() != nil else { return }
-            members.forEach { name, value in
-                while columns.count <= name {
-                    columns.append(rows.column(reader.names[columns.count], &builder))
-                }
-                let (role, feature) = columns[name]
-                if !builder.set(role, feature: feature, ReferenceValue(value)) {
-                    rows.valueFault(reader.names[name], number, "\(value)")
-                }
-            }
-        }
-    }
 }

@@ -24,6 +24,9 @@ package enum ReferenceActivation {
         model: String, reference: String?, from_ms: Int64, _ connection: Connection
     ) throws -> Effect {
         try requireHour(from_ms)
+        if reference != nil, let fault = ReferenceStore.fault(model: model) {
+            throw LoadError(.reference, "--model \(fault)", remedy: "Name a model that is counted by itself")
+        }
         return try connection.transaction {
             let modelID = try ReferenceListing.model(model, connection)
             let found = try reference.map { try ReferenceListing.find($0, model: model, connection) }
@@ -43,8 +46,8 @@ package enum ReferenceActivation {
         guard LoadClock.hour(time_ms) != time_ms else { return }
         throw LoadError(
             .reference,
-            "effective_from is an hour of events, and \(LoadClock.hourText(time_ms)) is not the begin of one",
-            remedy: "Say \(LoadClock.hourText(LoadClock.hour(time_ms))) or \(LoadClock.hourText(nextHour(time_ms)))")
+            "effective_from is an hour of events, and \(LoadClock.secondText(time_ms)) UTC is not the begin of one",
+            remedy: "Say \(LoadClock.rfcHour(LoadClock.hour(time_ms))) or \(LoadClock.rfcHour(nextHour(time_ms)))")
     }
 
     /// The begin of the next full hour.

@@ -1,4 +1,3 @@
-internal import EventModel
 package import TableStorage
 
 extension ReferenceStore {
@@ -22,23 +21,11 @@ extension ReferenceStore {
                     .reference,
                     "the reference \(entry.name) of \(entry.model) is in force from \(LoadClock.hourText(range.from_ms)) UTC "
                         + (range.until_ms.map { "until \(LoadClock.hourText($0)) UTC" } ?? "on"),
-                    remedy: "Put another in its place: `nadi reference activate --model \(entry.model) NAME "
+                    remedy: "Put another in its place: `nadi reference activate --model "
+                        + "\(ShellWord.quoted(entry.model)) NAME "
                         + "--effective-from \(hour)`, or none with --none instead of NAME")
             }
-            if entry.hours > 0 {
-                let row = try connection.query(
-                    """
-                    SELECT min(hour), max(hour) FROM nadi_store.hour_edge_set AS h JOIN nadi_store.model USING (model_id)
-                    WHERE model_name = $1 AND edge_set_id = $2
-                    """, [.text(entry.model), .integer(entry.id)])[0]
-                let to = LoadClock.rfcHour(row.time(1) + LoadClock.hour_ms)
-                throw LoadError(
-                    .reference,
-                    "\(entry.hours) loaded hours are binned on the reference \(entry.name) of \(entry.model)",
-                    remedy:
-                        "Bin them on what is in force now: `nadi rebuild --from \(LoadClock.rfcHour(row.time(0))) --to \(to)`"
-                )
-            }
+            if entry.hours > 0 { throw try binned(entry, connection) }
             for table in ["feature", "score", "spread", "performance"] {
                 try connection.query(
                     "DELETE FROM nadi_store.reference_\(table) WHERE reference_id = $1", [.integer(entry.id)])
@@ -52,16 +39,32 @@ extension ReferenceStore {
             return entry
         }
     }
-}
 
-extension LoadClock {
-    /// `2026-11-23T10:00:00Z`.
-    package static func rfcHour(_ time_ms: Int64) -> String {
-        dayText(time_ms) + "T" + hourText(time_ms).suffix(5) + ":00Z"
-    }
-
-    /// `2026-11-23 10:15:30`.
-    package static func secondText(_ time_ms: Int64) -> String {
-        dayText(time_ms) + " " + Timestamp.format(time_ms).dropFirst(11).prefix(8)
+    /// The refusal to delete what hours are binned on, with the way to bin them on something else, where there is one.
+    private static func binned(
+        _ entry: ReferenceListing.Entry, _ connection: Connection
+    ) throws -> LoadError {
+        let row = try connection.query(
+            """
+            SELECT min(hour) FILTER (WHERE NOT u.is_closed), max(hour) FILTER (WHERE NOT u.is_closed),
+                   count(*) FILTER (WHERE u.is_closed)
+            FROM (SELECT h.hour, EXISTS (SELECT FROM nadi_store.expired_hour AS x WHERE x.hour = h.hour) AS is_closed
+                  FROM nadi_store.hour_edge_set AS h JOIN nadi_store.model USING (model_id)
+                  WHERE model_name = $1 AND edge_set_id = $2) AS u
+            """, [.text(entry.model), .integer(entry.id)])[0]
+        let message = "\(entry.hours) loaded hours are binned on the reference \(entry.name) of \(entry.model)"
+        let closed = row.integer(2)
+        if closed > 0 {
+            return LoadError(
+                .reference,
+                message + (closed < entry.hours ? ", \(closed) of them for ever: " : ": ")
+                    + "their objects are past archive_days, so that they cannot be rebuilt",
+                remedy: "The reference stays for as long as these hours do")
+        }
+        let from = row.optionalTime(0) ?? 0
+        let to = LoadClock.rfcHour((row.optionalTime(1) ?? from) + LoadClock.hour_ms)
+        return LoadError(
+            .reference, message,
+            remedy: "Bin them on what is in force now: `nadi rebuild --from \(LoadClock.rfcHour(from)) --to \(to)`")
     }
 }

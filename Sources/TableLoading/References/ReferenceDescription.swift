@@ -36,8 +36,8 @@ package enum ReferenceDescription {
     /// For people.
     package static func text(_ entry: ReferenceListing.Entry, _ connection: Connection) throws -> String {
         var out =
-            "Reference \(entry.id) \"\(entry.name)\" of \(entry.model), made \(LoadClock.hourText(entry.created_ms)) UTC "
-        out += "from \(entry.source)\n\(entry.rows) rows"
+            "Reference \(entry.id) \"\(entry.name)\" of \(entry.model), made \(LoadClock.hourText(entry.created_ms)) UTC from "
+        out = (out + entry.source).onOneLine + "\n\(entry.rows) rows"
         if entry.sampledFrom > entry.rows { out += " (a sample of \(entry.sampledFrom))" }
         if let first = entry.firstTime_ms, let last = entry.lastTime_ms {
             out += ", \(LoadClock.hourText(first)) to \(LoadClock.hourText(last)) UTC"

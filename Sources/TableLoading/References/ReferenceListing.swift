@@ -70,7 +70,7 @@ package enum ReferenceListing {
     }
 
     /// The number of a model.
-    /// - Throws: ``LoadError`` with ``LoadError/Code/reference`` where there is none.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/configuration`` where there is none.
     package static func model(_ name: String, _ connection: Connection) throws -> Int64 {
         let rows = try connection.query("SELECT model_id FROM nadi_store.model WHERE model_name = $1", [.text(name)])
         if let row = rows.first { return row.integer(0) }
@@ -78,9 +78,10 @@ package enum ReferenceListing {
             $0.text(0)
         }
         throw LoadError(
-            .reference, "there is no model \(name)",
+            .configuration, "there is no model \(name)",
             remedy: known.isEmpty
-                ? "Nothing is loaded yet, and no reference made" : "There are: \(known.joined(separator: ", "))")
+                ? "Nothing is loaded yet, and no reference made: nadi load"
+                : "There are: \(known.joined(separator: ", "))")
     }
 
     private static func entries(

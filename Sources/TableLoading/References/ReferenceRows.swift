@@ -23,7 +23,7 @@ struct ReferenceRows {
                 continue
             }
             let mine = categories[featureID] ?? [:]
-            let refused = feature.categories.count { mine[ExactName($0.value)] == nil }
+            let refused = feature.categories.count { mine[ExactText($0.value)] == nil }
             if refused > 0 {
                 warnings.append(
                     "\(feature.name): \(refused) categories are beyond the cap of the model's dictionary and count as other"
@@ -35,10 +35,10 @@ struct ReferenceRows {
             warnings.append(
                 "\(left) features are beyond the cap of the model's features and are left out; raise caps.features")
         }
-        let classes = features[ExactName("prediction/" + FeatureKey.predictionName)].flatMap { categories[$0] } ?? [:]
+        let classes = features[ExactText("prediction/" + FeatureKey.predictionName)].flatMap { categories[$0] } ?? [:]
         for score in reference.scores {
             if let className = score.className {
-                guard let category = classes[ExactName(className)] else {
+                guard let category = classes[ExactText(className)] else {
                     warnings.append("scores of class \(className): beyond the cap of the model's classes, left out")
                     continue
                 }
@@ -52,29 +52,29 @@ struct ReferenceRows {
         return warnings
     }
 
-    private func name(_ feature: Reference.Feature) -> ExactName {
-        ExactName((feature.isPrediction ? "prediction/" : "feature/") + feature.name)
+    private func name(_ feature: Reference.Feature) -> ExactText {
+        ExactText((feature.isPrediction ? "prediction/" : "feature/") + feature.name)
     }
 
-    private var featureIDs: [ExactName: Int64] {
+    private var featureIDs: [ExactText: Int64] {
         Dictionary(
-            zip(admitted.rows.features, admitted.features).map { (ExactName($0.role.rawValue + "/" + $0.name), $1) },
+            zip(admitted.rows.features, admitted.features).map { (ExactText($0.role.rawValue + "/" + $0.name), $1) },
             uniquingKeysWith: { first, _ in first })
     }
 
-    private var categoryIDs: [Int64: [ExactName: Int64]] {
-        var out: [Int64: [ExactName: Int64]] = [:]
+    private var categoryIDs: [Int64: [ExactText: Int64]] {
+        var out: [Int64: [ExactText: Int64]] = [:]
         for (key, id) in zip(admitted.rows.categories, admitted.categories) {
-            out[admitted.features[key.feature], default: [:]][ExactName(key.value)] = id
+            out[admitted.features[key.feature], default: [:]][ExactText(key.value)] = id
         }
         return out
     }
 
-    private func insert(_ feature: Reference.Feature, _ featureID: Int64, _ ids: [ExactName: Int64]) throws {
+    private func insert(_ feature: Reference.Feature, _ featureID: Int64, _ ids: [ExactText: Int64]) throws {
         var kept: [(id: Int64, count: Int64)] = []
         var other = feature.otherCount
         for category in feature.categories {
-            if let id = ids[ExactName(category.value)] {
+            if let id = ids[ExactText(category.value)] {
                 kept.append((id, category.count))
             } else {
                 other += category.count
@@ -115,7 +115,7 @@ struct ReferenceRows {
             ])
     }
 
-    private func insertSpreads(_ features: [ExactName: Int64]) throws {
+    private func insertSpreads(_ features: [ExactText: Int64]) throws {
         for spread in reference.spreads {
             let featureID = spread.feature.map { features[name(reference.features[$0])] } ?? 0
             guard let featureID else { continue }

@@ -6,8 +6,8 @@ internal import TableStorage
 /// The references that a run aggregates with: which edge set each model's hours are on, and the edges of those sets that
 /// were needed so far.
 ///
-/// Timelines are small and read whole; edges are read for the sets of the last two days and, beyond that, when an hour on
-/// them is met: an archive of years has had many references.
+/// Timelines are small and read whole. Edges are read once there is something to load: those of the last two days before
+/// it, others when an hour on them is met, for an archive of years has had many references.
 final class ReferenceSource: Sendable {
     /// What hours are binned on.
     enum Rule: Sendable {
@@ -22,6 +22,8 @@ final class ReferenceSource: Sendable {
         /// The timelines as text: what makes a new reading another one.
         var text = ""
         var models: [(name: String, timeline: EdgeTimeline)] = []
+        /// The sets that events of now are likely to be on.
+        var recent: Set<Int32> = []
     }
 
     private let database: DatabaseThread
@@ -53,13 +55,16 @@ final class ReferenceSource: Sendable {
             $0.formUnion($1.timeline.edgeSets(from_s: now_ms / 1000 - 2 * Period.day_s))
         }
         state.withLock { state in
+            state.recent = recent
             guard state.text != text else { return }
             state.text = text
             state.models = models
             state.references = References(timelines: models, edgeSetsOf: state.references)
         }
-        try await need(recent)
     }
+
+    /// Reads the edges that what is loaded now is likely to need, unless they are here.
+    func needRecent() async throws { try await need(state.withLock { $0.recent }) }
 
     /// Reads the edges of sets that are not here yet.
     func need(_ edgeSets: Set<Int32>) async throws {
@@ -82,8 +87,8 @@ final class ReferenceSource: Sendable {
     private static func timelines(
         _ rule: Rule, _ thorough: Bool, _ connection: Connection
     ) throws -> (models: [(name: String, timeline: EdgeTimeline)], text: String) {
-        var activations: [String: [(from_s: Int64, edgeSet: Int32)]] = [:]
-        var exceptions: [String: [EdgeTimeline.Span]] = [:]
+        var activations: [ExactText: [(from_s: Int64, edgeSet: Int32)]] = [:]
+        var exceptions: [ExactText: [EdgeTimeline.Span]] = [:]
         var text = ""
         let activated = try connection.query(
             """
@@ -91,20 +96,23 @@ final class ReferenceSource: Sendable {
             FROM nadi_store.reference_activation AS a JOIN nadi_store.model AS m USING (model_id) ORDER BY 1, 2
             """)
         for row in activated.rows {
-            activations[row.text(0), default: []].append((row.integer(1), Int32(row.integer(2))))
+            activations[ExactText(row.text(0)), default: []].append((row.integer(1), Int32(row.integer(2))))
             text += "reference \(row.integer(2)) from \(row.integer(1)) of \(row.text(0))\n"
         }
         if rule == .fixed, thorough || !activations.isEmpty {
             for row in try connection.query(fixedOtherwise(thorough)).rows {
                 let span = EdgeTimeline.Span(
                     from_s: row.integer(1), until_s: row.integer(2), edgeSet: Int32(row.integer(3)))
-                exceptions[row.text(0), default: []].append(span)
+                exceptions[ExactText(row.text(0)), default: []].append(span)
                 text += "fixed \(span.edgeSet) from \(span.from_s) until \(span.until_s) of \(row.text(0))\n"
             }
         }
         let names = Set(activations.keys).union(exceptions.keys).sorted()
         let models = names.map {
-            (name: $0, timeline: EdgeTimeline(activations: activations[$0] ?? [], exceptions: exceptions[$0] ?? []))
+            (
+                name: $0.text,
+                timeline: EdgeTimeline(activations: activations[$0] ?? [], exceptions: exceptions[$0] ?? [])
+            )
         }
         return (models, text)
     }

@@ -30,7 +30,7 @@ package enum ReferenceStore {
         try connection.transaction {
             try Admission.takeLock(connection)
             var reference = reference
-            try keepToRoom(&reference, model: model, caps: caps, connection)
+            let warnings = try keepToRoom(&reference, model: model, caps: caps, connection)
             let names = names(of: reference, model: model)
             let admitted = try Admission(caps).admitLocked(names, connection)
             guard admitted.rows.models == [model] else {
@@ -43,12 +43,28 @@ package enum ReferenceStore {
             var created = Created(id: try insertReference(reference, modelID, name, source, connection))
             let writer = ReferenceRows(
                 reference: reference, id: created.id, admitted: admitted, connection: connection)
-            created.warnings = try writer.write()
+            created.warnings = warnings + (try writer.write())
             if let hour = activateFrom_ms {
                 try ReferenceActivation.set(model: modelID, reference: created.id, from_ms: hour, connection)
             }
             return created
         }
+    }
+
+    /// Why a model cannot have references; nil where it can.
+    package static func fault(model: String) -> String? {
+        if model.isEmpty || model.utf8.count > 256 { return "has 1 to 256 bytes" }
+        if model == Admission.other { return "\(model) stands for all models beyond the cap, which have no reference" }
+        return nil
+    }
+
+    /// Why a reference cannot have a name; nil where it can.
+    package static func fault(name: String) -> String? {
+        if name.isEmpty || name.utf8.count > 128 { return "has 1 to 128 bytes" }
+        if name.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) {
+            return "\(name) looks like a reference's number: put a word before it"
+        }
+        return nil
     }
 
     /// - Throws: ``LoadError`` with ``LoadError/Code/reference`` where the model has a reference of the name.
@@ -61,7 +77,8 @@ package enum ReferenceStore {
         if taken.count == 0 { return }
         throw LoadError(
             .reference, "the model \(model) has a reference \(name) already, and references never change",
-            remedy: "Take another name, or `nadi reference delete --model \(model) \(name)`")
+            remedy: "Take another name, or `nadi reference delete --model \(ShellWord.quoted(model)) "
+                + "\(ShellWord.quoted(name))`")
     }
 
     private static func insertReference(
@@ -115,10 +132,13 @@ package enum ReferenceStore {
     /// Keeps of each feature's new categories the most frequent ones that its dictionary has room for.
     ///
     /// Admission goes by the alphabet, as loaders have to; here frequencies are known.
+    ///
+    /// - Returns: a sentence on each feature that lost some.
     private static func keepToRoom(
         _ reference: inout Reference, model: String, caps: LoadSettings.Caps, _ connection: Connection
-    ) throws {
-        var known: [String: Set<ExactName>] = [:]
+    ) throws -> [String] {
+        var warnings: [String] = []
+        var known: [ExactText: Set<ExactText>] = [:]
         let rows = try connection.query(
             """
             SELECT f.role || '/' || f.feature_name, c.value FROM nadi_store.category AS c
@@ -126,14 +146,14 @@ package enum ReferenceStore {
             WHERE m.model_name = $1
             """, [.text(model)]
         ).rows
-        for row in rows { known[row.text(0), default: []].insert(ExactName(row.text(1))) }
+        for row in rows { known[ExactText(row.text(0)), default: []].insert(ExactText(row.text(1))) }
         for place in reference.features.indices {
             let feature = reference.features[place]
-            let mine = known[(feature.isPrediction ? "prediction/" : "feature/") + feature.name] ?? []
+            let mine = known[ExactText((feature.isPrediction ? "prediction/" : "feature/") + feature.name)] ?? []
             var room = caps.categoriesPerFeature - mine.count
             var kept: [(value: String, count: Int64)] = []
             for category in feature.categories {
-                if !mine.contains(ExactName(category.value)) {
+                if !mine.contains(ExactText(category.value)) {
                     room -= 1
                     if room < 0 { continue }
                 }
@@ -142,12 +162,15 @@ package enum ReferenceStore {
             let left = feature.categories.reduce(0) { $0 + $1.count } - kept.reduce(0) { $0 + $1.count }
             reference.features[place].categories = kept
             reference.features[place].otherCount += left
+            let refused = feature.categories.count - kept.count
+            if refused > 0 {
+                warnings.append(
+                    "\(feature.isPrediction ? "the prediction" : feature.name): \(refused) categories (\(left) values) "
+                        + "are beyond the "
+                        + "\(caps.categoriesPerFeature) of the model's dictionary and count as other; raise caps.categories"
+                )
+            }
         }
+        return warnings
     }
-}
-
-/// A text compared by its bytes.
-struct ExactName: Hashable {
-    let bytes: [UInt8]
-    init(_ text: String) { bytes = Array(text.utf8) }
 }

@@ -19,7 +19,7 @@ package enum ReferenceSummary {
         if !reference.features.isEmpty { out += "\n" + table.text }
         out += scores(reference)
         if !warnings.isEmpty {
-            out += "\nLook at:\n" + warnings.map { "  - \($0)\n" }.joined()
+            out += "\nLook at:\n" + warnings.map { "  - \($0.onOneLine)\n" }.joined()
         }
         return out
     }
@@ -83,37 +83,11 @@ package enum ReferenceSummary {
         }
         for score in reference.scores {
             guard let errors = score.calibrationErrors else { continue }
-            let name = score.className.map { "score of \($0)" } ?? "score"
+            let name = score.className.map { "score of \($0.onOneLine)" } ?? "score"
             out +=
                 "Calibration of the \(name): expected error \(short(errors.raw)), after isotonic regression "
                 + "\(short(errors.isotonic)): \(score.isIsotonic ? "isotonic is used" : "the score is used as it is")\n"
         }
         return out
-    }
-}
-
-/// Columns of text, as wide as they need to be.
-package struct TextTable {
-    private var rows: [[String]]
-    /// Columns whose cells stand to the right.
-    package var rightAligned: Set<Int> = []
-
-    package init(_ header: [String]) { rows = [header.map { $0.uppercased() }] }
-
-    package mutating func add(_ row: [String]) { rows.append(row) }
-
-    package var text: String {
-        let count = rows[0].count
-        let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                let isLast = column == count - 1
-                let isRight = rightAligned.contains(column)
-                line += isLast && !isRight ? cell : cell.padded(widths[column], right: isRight)
-                if !isLast { line += "  " }
-            }
-            return line + "\n"
-        }.joined()
     }
 }

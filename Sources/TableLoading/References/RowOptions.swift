@@ -16,8 +16,8 @@ package struct RowOptions: Sendable {
     package var ignored: Set<String> = []
     /// Texts of a CSV file that say that a value is missing, besides the empty one and NaN.
     package var missing: Set<String> = []
-    /// What separates fields of a CSV file.
-    package var delimiter = UInt8(ascii: ",")
+    /// What separates fields of a CSV file; nil for a comma.
+    package var delimiter: UInt8?
 
     package init() {}
 
@@ -39,6 +39,12 @@ package struct RowOptions: Sendable {
                 "the column \(name) is named by two of --time, --prediction, --score, --class-score, --label "
                     + "and --ignore", remedy: "A column is one of them")
         }
+    }
+
+    /// The options that name columns and were given, `--ignore` left out.
+    var columnOptions: [String] {
+        let named = [("--time", time), ("--prediction", prediction), ("--score", score), ("--label", label)]
+        return named.filter { $0.1 != nil }.map(\.0) + (classScores.isEmpty ? [] : ["--class-score"])
     }
 
     /// What the column of a name is.

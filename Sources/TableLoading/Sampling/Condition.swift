@@ -86,7 +86,7 @@ package struct Condition: Sendable {
         switch (value, literal) {
         case (.number(let left), .number(let right)): ordered(left, comparison, right)
         case (.text(let left), .text(let right)):
-            ordered(ByteText(left), comparison, ByteText(right))
+            ordered(ExactText(left), comparison, ExactText(right))
         case (.bool(let left), .bool(let right)):
             comparison == .equal ? left == right : comparison == .unequal ? left != right : false
         default: comparison == .unequal
@@ -103,12 +103,4 @@ package struct Condition: Sendable {
         case .greaterOrEqual: left >= right
         }
     }
-}
-
-/// A text compared by its bytes.
-private struct ByteText: Comparable {
-    let text: String
-    init(_ text: String) { self.text = text }
-    static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-    static func < (left: Self, right: Self) -> Bool { left.text.utf8.lexicographicallyPrecedes(right.text.utf8) }
 }

@@ -53,7 +53,7 @@ package struct RangePredictions: Sendable {
     ///
     /// - Parameters:
     ///   - range: milliseconds since the epoch.
-    ///   - body: takes each prediction, which is valid only during the call.
+    ///   - body: takes each prediction, which is valid only during the call, of objects that are what was loaded.
     /// - Throws: ``LoadError`` with ``LoadError/Code/configuration`` for a mapping that is missing; `StorageError`,
     ///   ``DatabaseError``. An object that is gone or altered is named in the summary.
     package func forEach(
@@ -72,6 +72,8 @@ package struct RangePredictions: Sendable {
                 last = Swift.max(last, key)
                 do {
                     try await HourSources.read(wanted, store: store, formats: formats) { object, _, places, _ in
+                        // What is read counts only once it is proven, and whoever takes it cannot give it back.
+                        for place in places { try object.read(place) { _ in } }
                         for place in places {
                             let segment = object.manifest.segments[place]
                             try reader.read(object, segment: place) { event, line, raw in

@@ -46,6 +46,26 @@ struct CSVReaderTests {
         #expect(message("a,b\n1,\"open\n2,3\n").contains("line 2: a quoted field has no end"))
         #expect(message("a,b\n1,\"x\"y\n").contains("line 2: something follows the end of a quoted field"))
         #expect(message("a\n\"x\ny\"\n\"z\"w\n").contains("line 4:"))
+        // Fields are memory too.
+        #expect(message("a\n" + String(repeating: ",", count: 3 << 20)).contains("line 2: the row is over 16 MiB"))
+    }
+
+    @Test func whatIsNoUTF8IsRefused() throws {
+        func message(_ bytes: [UInt8]) throws -> String {
+            var reader = CSVReader()
+            do {
+                try bytes.withUnsafeBytes { try reader.append($0) { _ in } }
+                try reader.finish { _ in }
+                return ""
+            } catch {
+                return "\(error)"
+            }
+        }
+        let latin = Array("city,n\nBern,1\nZ".utf8) + [0xFC] + Array("rich,2\n".utf8)
+        #expect(try message(latin).contains("line 3, field 1 is not UTF-8: Z\u{FFFD}rich. Save the file as UTF-8"))
+        // A letter that is torn by a separator is none, though the bytes together are.
+        #expect(try message([0x61, 0x0A, 0xC3, 0x2C, 0xA9, 0x0A]).contains("line 2, field 1"))
+        #expect(try message(Array("stra\u{df}e\n\"\u{1F600}\"\n".utf8)) == "")
     }
 
     @Test func everyTableComesBack() throws {

@@ -187,9 +187,11 @@ struct ReferenceFileTests {
             (path, ["--from", "2026-01-01", "--to", "2026-01-02"], 64, "Say --from-file, or --from and --to"),
             (path, ["--effective-from", "2026-01-01T00:00:00Z"], 64, "goes with --activate"),
             (
-                path, ["--activate", "--effective-from", "2026-01-01T00:30:00Z"], 1,
-                "is not the begin of one. Say 2026-01-01 00:00"
+                path, ["--activate", "--effective-from", "2026-01-01T00:00:30Z"], 64,
+                "2026-01-01 00:00:30 UTC is not the begin of one. Say 2026-01-01T00:00:00Z or 2026-01-01T01:00:00Z"
             ),
+            (path, ["--name", "3"], 64, "--name 3 looks like a reference's number"),
+            (path, ["--model", "other"], 64, "--model other stands for all models beyond the cap"),
             (path, ["--delimiter", "::"], 64, "one character"), (path, ["--task", "guess"], 64, "--task is binary"),
             (path, ["--max-rows", "0"], 64, "--max-rows is from 1"),
             (pipeline.folder["nowhere.csv"], [], 1, "cannot be opened: No such file"),
@@ -263,6 +265,51 @@ struct ReferenceFileTests {
         #expect(try pipeline.database.connect().query("SELECT FROM nadi_store.reference_activation").count == 1)
     }
 
+    /// While rows are read nothing is asked of the database, which may restart meanwhile.
+    @Test func noConnectionWaitsForTheRows() async throws {
+        let pipeline = try Pipeline()
+        let config = try pipeline.configuration()
+        let path = pipeline.folder["pipe"]
+        #expect(mkfifo(path, 0o600) == 0)
+        let process = try ChildProcess(
+            Program.path ?? "",
+            [
+                "reference", "create", "--config", config, "--model", "loan", "--name", "train", "--from-file", path,
+                "--activate",
+            ])
+        // Returns once the program reads.
+        let file = open(path, O_WRONLY)
+        try #require(file >= 0)
+        let connected = try pipeline.database.connect().query(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'nadi-reference' AND datname = current_database()"
+        ).count
+        let rows = Array(TrainingFile(rows: 300).text.utf8)
+        #expect(rows.withUnsafeBytes { write(file, $0.baseAddress, $0.count) } == rows.count)
+        close(file)
+        #expect(process.wait() == 0)
+        #expect(connected == 0)
+    }
+
+    /// What only reads is content with a server that only reads.
+    @Test func aReadOnlyServerIsEnoughToLook() async throws {
+        let pipeline = try Pipeline()
+        let config = try pipeline.configuration()
+        let path = try TrainingFile(rows: 300).write(pipeline.folder)
+        #expect(try create(pipeline, config, path, TrainingFile.options).status == 0)
+        try pipeline.database.connect().execute(
+            "ALTER DATABASE \(pipeline.database.name) SET default_transaction_read_only = on")
+        for words in [
+            ["reference", "list"], ["reference", "show", "train"],
+            ["sample", "--model", "loan", "--from", "2026-11-22", "--to", "2026-11-23"],
+            ["drift", "--model", "loan", "--from", "2018-01-01", "--to", "2018-01-02T00:00"],
+        ] {
+            let answer = try Answer.of([words[0]] + words.dropFirst() + ["--config", config], in: pipeline.folder)
+            #expect(answer.status == 0, "\(words): \(answer.text)")
+        }
+        let refused = try create(pipeline, config, path, name: "second", TrainingFile.options)
+        #expect(refused.status == 1 && refused.text.contains("read-only"), "\(refused.text)")
+    }
+
     @Test func ofCreatesAtOnceWithOneNameOneIsMade() async throws {
         let pipeline = try Pipeline()
         let config = try pipeline.configuration()
@@ -311,6 +358,9 @@ struct ReferenceFileTests {
             """)
         let answer = try create(pipeline, config, path)
         #expect(answer.status == 0, "\(answer.text)")
+        #expect(
+            answer.text.contains("colour: 2 categories (44 values) are beyond the 3 of the model's dictionary"),
+            "\(answer.text)")
         let row = try connection.query(
             """
             SELECT (SELECT string_agg(c.value, ',' ORDER BY u.place) FROM unnest(d.category_ids) WITH ORDINALITY AS u (id, place)

@@ -1,3 +1,4 @@
+import Compression
 import DurableIO
 import EventModel
 import ObjectStorage
@@ -97,6 +98,38 @@ struct ReferenceRangeTests {
             // Labels of failed predictions are joined too, and are of no use here.
             #expect(scores.integer(3) > 0 && scores.integer(3) <= scores.integer(2))
         }
+        // What says how files are read means nothing here; what names features does.
+        for option in [
+            ["--time", "t"], ["--label", "l"], ["--score", "s"], ["--prediction", "p"], ["--class-score", "a=b"],
+            ["--missing", "x"], ["--format", "csv"], ["--delimiter", ";"],
+        ] {
+            let refused = try reference(
+                pipeline, config,
+                ["create", "--model", "iris", "--name", "x", "--from", Self.from, "--to", Self.to] + option)
+            #expect(
+                refused.status == 64 && refused.text.contains("\(option[0]) says how a file is read"), "\(refused.text)"
+            )
+        }
+        let fewer = try reference(
+            pipeline, config,
+            [
+                "create", "--model", "iris", "--name", "fewer", "--from", Self.from, "--to", Self.to, "--ignore",
+                "colour",
+                "--ignore", "none",
+            ])
+        #expect(fewer.status == 0 && fewer.text.contains("weekend") && !fewer.text.contains("colour"), "\(fewer.text)")
+        let absent = try reference(
+            pipeline, config,
+            [
+                "create", "--model", "iris", "--name", "x", "--from", Self.from, "--to", Self.to, "--ignore", "color",
+            ])
+        #expect(
+            absent.status == 1 && absent.text.contains("has a feature color, which --ignore names. They have: colour"),
+            "\(absent.text)")
+        let unknown = try reference(
+            pipeline, config,
+            ["create", "--model", "nobody", "--name", "x", "--from", Self.from, "--to", Self.to])
+        #expect(unknown.status == 64 && unknown.text.contains("there is no model nobody"), "\(unknown.text)")
         let empty = try reference(
             pipeline, config,
             ["create", "--model", "iris", "--name", "none", "--from", "2020-01-01", "--to", "2020-01-02"])
@@ -196,6 +229,13 @@ struct ReferenceRangeTests {
             binned.status == 1 && binned.text.contains("loaded hours are binned on the reference first"),
             "\(binned.text)")
         #expect(binned.text.contains("nadi rebuild --from \(LoadClock.rfcHour(hours.time(1)))"))
+        try connection.query(
+            "INSERT INTO nadi_store.expired_hour (hour, event_type, lines) VALUES ($1, 'prediction', 1)",
+            [.time(hours.time(1))])
+        let closed = try reference(pipeline, config, ["delete", "first"])
+        #expect(
+            closed.status == 1 && closed.text.contains("past archive_days, so that they cannot be rebuilt")
+                && !closed.text.contains("nadi rebuild"), "\(closed.text)")
         try connection.execute("UPDATE nadi_store.hour_edge_set SET edge_set_id = 0")
         let gone = try reference(pipeline, config, ["delete", "first"])
         #expect(gone.status == 0 && gone.text.contains("Deleted the reference"), "\(gone.text)")
@@ -215,15 +255,16 @@ struct ReferenceRangeTests {
 
         for (words, status, text) in [
             (["show", "nothing"], 1, "there is no reference nothing. There are: second, first"),
-            (["activate", "--model", "nobody", "first"], 1, "there is no model nobody. There are: fraud, iris"),
+            (["activate", "--model", "nobody", "first"], 64, "there is no model nobody. There are: fraud, iris"),
             (["activate", "--model", "fraud", "first"], 1, "there is no reference first of the model fraud"),
             (
                 ["activate", "--model", "iris", "first", "--effective-from", "2026-01-01T10:20:00Z"], 1,
-                "Say 2026-01-01 10:00 or 2026-01-01 11:00"
+                "Say 2026-01-01T10:00:00Z or 2026-01-01T11:00:00Z"
             ),
             (["activate", "--model", "iris"], 64, "Name a reference, or say --none"),
             (["activate", "--model", "iris", "first", "--effective-from", "noon"], 64, "is no time such as"),
-            (["list", "--model", "nobody"], 1, "there is no model nobody"),
+            (["activate", "--model", "other", "first"], 1, "--model other stands for all models"),
+            (["list", "--model", "nobody"], 64, "there is no model nobody"),
         ] as [([String], Int32, String)] {
             let answer = try reference(pipeline, config, words)
             #expect(answer.status == status && answer.text.contains(text), "\(words) \(answer.status) \(answer.text)")
@@ -276,8 +317,31 @@ struct ReferenceRangeTests {
         let nobody = try Answer.of(
             ["sample", "--config", config, "--model", "nobody", "--from", Self.from, "--to", Self.to],
             in: pipeline.folder)
-        #expect(nobody.status == 1 && nobody.text.contains("there is no model nobody"))
+        #expect(nobody.status == 64 && nobody.text.contains("there is no model nobody"))
         #expect(try sample(["-n", "0"]).status == 64)
+
+        // Of an object that turns out at its end not to be what was loaded nothing is shown, for none of it is proven.
+        let connection = try pipeline.database.connect()
+        let damaged = try connection.query(
+            """
+            SELECT o.object_key, s.segment_id, encode(s.raw_sha256, 'hex')
+            FROM nadi_store.object AS o JOIN nadi_store.segment AS s USING (object_id) ORDER BY 1 DESC LIMIT 1
+            """)[0]
+        let sound = try await pipeline.store.get(damaged.text(0))
+        func put(_ object: [UInt8], hash: String) async throws {
+            try await pipeline.store.delete(damaged.text(0))
+            _ = try await pipeline.store.put(damaged.text(0), object, PutOptions())
+            try connection.query(
+                "UPDATE nadi_store.segment SET raw_sha256 = decode($1, 'hex') WHERE segment_id = $2",
+                [.text(hash), .integer(damaged.integer(1))])
+        }
+        let lie = try #require(Damage.lies.first { $0.name == "another hash" })
+        try await put(try lie.change(sound), hash: String(repeating: "0", count: 64))
+        let left = try sample(["-n", "1000"])
+        #expect(left.status == 1 && left.text.contains(damaged.text(0)), "\(left.text)")
+        let text = String(decoding: try Decoder.decode(sound, limit: 64 << 20), as: UTF8.self)
+        #expect(Set(text.split(separator: "\n")).isDisjoint(with: left.text.split(separator: "\n")))
+        try await put(sound, hash: damaged.text(2))
 
         // An object that is gone is named; what is left is shown.
         let key = try pipeline.database.connect().query(
@@ -292,5 +356,9 @@ struct ReferenceRangeTests {
         #expect(
             made.status == 0 && made.text.contains("1 objects cannot be read, so that their rows are left out"),
             "\(made.text)")
+        // A configuration at fault is no failure of the bucket.
+        _ = try pipeline.configuration(extra: "mappings:\n  shop:\n    type: nonsense")
+        let mistaken = try sample([])
+        #expect(mistaken.status == 64 && mistaken.text.contains("shop"), "\(mistaken.text)")
     }
 }
