@@ -55,7 +55,7 @@ BEGIN
     FOR known IN
         SELECT s.window_hours, greatest(
                    units / max(s.window_count),
-                   units * s.window_hours / greatest(s.window_hours, extract(epoch FROM r.last_time - r.first_time) / 3600)) AS usual
+                   units * s.window_hours / nullif(extract(epoch FROM r.last_time - r.first_time) / 3600, 0)) AS usual
         FROM nadi_store.reference_spread s JOIN nadi_store.reference r USING (reference_id)
         WHERE s.reference_id = reference AND s.window_hours > unit AND s.window_hours <= span
         GROUP BY s.window_hours, r.first_time, r.last_time ORDER BY s.window_hours DESC
