@@ -148,4 +148,4 @@ FROM nadi_store.drift_day d JOIN nadi_store.reference_period p ON p.model_id = d
     AND p.effective_from < d.day + interval '24 hours' AND p.effective_to >= d.day + interval '24 hours'
 JOIN nadi_store.model m ON m.model_id = d.model_id LEFT JOIN nadi_store.reference r ON r.reference_id = d.reference_id
 LEFT JOIN nadi_store.feature f ON f.feature_id = d.feature_id;
-COMMENT ON VIEW nadi.drift_day IS 'Each feature, the prediction and the score of a UTC day against the reference in force at its end; where that one came after another within the day, of the hours since. Over all versions, variants and environments, as the loader last stored it.';
+COMMENT ON VIEW nadi.drift_day IS 'Each feature, the prediction and the score of a UTC day against the reference in force at its end. Where that one came after another within the day, of the hours since. Over all versions, variants and environments, as the loader last stored it.';
