@@ -207,7 +207,8 @@ CREATE FUNCTION nadi.drift_over_time(
     l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, missing_rate_change float8,
     unseen_rate float8, out_of_range_rate float8, drift_state text, reason text, moved_bins text
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
-SET plan_cache_mode = force_generic_plan AS $$
+-- Stored rows are thousands, whatever the planner takes tables for that were filled just now.
+SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -239,11 +240,14 @@ BEGIN
         AND ids = nadi_store.matching_series(model, NULL, NULL, NULL, 'all', NULL);
     IF stored THEN
         RETURN QUERY
+        WITH w AS MATERIALIZED (
+            SELECT u.at, nadi_store.reference_at(number, u.at + width) AS in_force FROM unnest(begins) AS u(at)
+        )
         SELECT d.at, d.at + width, n.role, n.name, d.value_kind, d.baseline_count, d.current_count, d.bin_count, d.psi, d.psi_noise,
                d.psi_spread, d.ks, d.ks_p_value, d.jensen_shannon, d.wasserstein, d.l_infinity, d.chi_square, d.baseline_missing_rate,
                d.current_missing_rate, d.current_missing_rate - d.baseline_missing_rate, d.unseen_rate, d.out_of_range_rate,
                d.drift_state, d.reason, d.moved_bins
-        FROM (SELECT u.at, nadi_store.reference_at(number, u.at + width) AS in_force FROM unnest(begins) AS u(at) OFFSET 0) w
+        FROM w
         JOIN (SELECT h.hour AS at, h.* FROM nadi_store.drift_hour h
               WHERE width < interval '1 day' AND h.model_id = number AND h.hour >= begins[1] AND h.hour < to_time
               UNION ALL SELECT h.day, h.* FROM nadi_store.drift_day h
