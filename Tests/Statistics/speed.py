@@ -86,8 +86,8 @@ def main():
         "one model, 30 days by day, computed": over(30),
         "one model, 2 days by hour, computed": over(2),
         "one model, 90 days by week (never stored)": over(90),
-        "one model, 30 days by day, each against the day before": over(30, ", baseline => 'previous'"),
-        "one model, 30 days by day, each against a week before": over(30, ", baseline => 'last_week'"),
+        "one model, 30 days by week, each against the week before": over(30, ", baseline => 'previous'"),
+        "one model, 30 days by day, each against the day a week before": over(30, ", baseline => 'last_week'"),
     }
     with Warehouse() as warehouse:
         for i in range(given.models):
