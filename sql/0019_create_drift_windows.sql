@@ -46,9 +46,11 @@ DECLARE
     known record;
     busy  float8;
 BEGIN
-    SELECT s.window_hours, max(s.window_count) INTO unit, units FROM nadi_store.reference_spread s
-    WHERE s.reference_id = reference GROUP BY s.window_hours ORDER BY s.window_hours LIMIT 1;
-    IF unit IS NULL OR span < 24 OR unit = 168 THEN
+    IF span >= 24 THEN
+        SELECT s.window_hours, max(s.window_count) INTO unit, units FROM nadi_store.reference_spread s
+        WHERE s.reference_id = reference GROUP BY s.window_hours ORDER BY s.window_hours LIMIT 1;
+    END IF;
+    IF unit IS NULL OR unit = 168 THEN
         RETURN greatest(1, floor(span));
     END IF;
     busy := nadi_store.busy_windows(series, from_time, to_time, unit);
