@@ -85,7 +85,7 @@ CREATE TABLE nadi_store.reference_spread (
     out_of_range  float8 NOT NULL,
     PRIMARY KEY (reference_id, feature_id, window_hours)
 );
-COMMENT ON TABLE nadi_store.reference_spread IS 'How far apart a reference''s own hours, days and weeks (of at least 200 rows; window_count of them) are from the whole of it: the largest psi, change of a category''s share, missing rate (and the least), share of categories that no other window has, and of values outside what the other windows have. feature_id 0 is the score. Hours and days are UTC, weeks begin on Monday. psi, share, unseen and out_of_range are of windows with 200 values of the kind. Only of references with times and at least 8 such windows.';
+COMMENT ON TABLE nadi_store.reference_spread IS 'How far apart a reference''s own hours, days and weeks (of at least 200 rows; window_count of them) are from the whole of it: the largest psi, change of a category''s share, share without a usable value (and the least), share of categories that no other window has, and of values outside what the other windows have. feature_id 0 is the score. Hours and days are UTC, weeks begin on Monday. psi, share, unseen and out_of_range are of windows with 200 values of the kind. Only of references with times and at least 8 such windows.';
 
 CREATE TABLE nadi_store.reference_performance (
     reference_id int NOT NULL REFERENCES nadi_store.reference ON DELETE CASCADE,

@@ -71,15 +71,30 @@ RETURN CASE WHEN greatest(abs(lower), abs(upper)) > 1e120 THEN NULL
             ELSE (lower + upper) / 2 END;
 COMMENT ON FUNCTION nadi_store.middle(float8, float8) IS 'The middle of a bin; null beyond 1e120, where sums and squares could overflow, which PostgreSQL refuses; 0 below 1e-150, where halves could underflow.';
 
-CREATE FUNCTION nadi_store.short_number(x float8) RETURNS text
+CREATE FUNCTION nadi_store.short_number(x float8, digits int DEFAULT 4) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN x IS NULL THEN ''
     WHEN abs(x) < 1e-300 THEN '0'
-    WHEN abs(x) >= 1e7 OR abs(x) < 1e-4 THEN ltrim(to_char(x, '9.999EEEE'))
-    ELSE trim_scale(round(x::numeric, 4 - ceil(log(abs(x)))::int))::text
+    WHEN abs(x) >= 1e7 OR abs(x) < 1e-4 THEN ltrim(to_char(x, '9.' || repeat('9', digits - 1) || 'EEEE'))
+    ELSE trim_scale(round(x::numeric, digits - ceil(log(abs(x)))::int))::text
 END;
-COMMENT ON FUNCTION nadi_store.short_number(float8) IS 'A number in words for people: four digits, an exponent where it is very large or small.';
+COMMENT ON FUNCTION nadi_store.short_number(float8, int) IS 'A number in words for people: four digits, or as many as told, an exponent where it is very large or small.';
+
+CREATE FUNCTION nadi_store.range_digits(lower float8, upper float8) RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN lower IS NULL OR upper IS NULL OR upper <= lower OR greatest(abs(lower), abs(upper)) NOT BETWEEN 1e-290 AND 1e300 THEN 4
+            WHEN upper - lower <= greatest(abs(lower), abs(upper)) * 1e-15 THEN 15
+            ELSE least(15, greatest(4, 2 + ceil(log(greatest(abs(lower), abs(upper))) - log(upper - lower))::int)) END;
+COMMENT ON FUNCTION nadi_store.range_digits(float8, float8) IS 'How many digits tell the ends of a range apart, 4 to 15.';
+
+CREATE FUNCTION nadi_store.short_range(lower float8, upper float8) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+    SELECT CASE WHEN w.lower = w.upper THEN w.lower ELSE w.lower || ' to ' || w.upper END
+    FROM (SELECT nadi_store.range_digits(lower, upper) AS digits) d
+    CROSS JOIN LATERAL (SELECT nadi_store.short_number(lower, d.digits) AS lower, nadi_store.short_number(upper, d.digits) AS upper) w);
+COMMENT ON FUNCTION nadi_store.short_range(float8, float8) IS 'A range in words for people, with as many digits as tell its ends apart; one number where it is one.';
 
 CREATE FUNCTION nadi_store.short_share(share float8) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -196,7 +211,7 @@ BEGIN
     result.head_from := date_bin('1 hour', from_time, origin);
     result.head_to := to_time;
     IF bucket IS NULL OR extract(epoch FROM bucket)::bigint % 86400 = 0 THEN
-        day_first := date_bin('1 day', from_time + interval '1 day' - interval '1 microsecond', origin);
+        day_first := date_bin('1 day', from_time + interval '24 hours' - interval '1 microsecond', origin);
         day_last := date_bin('1 day', to_time, origin);
         IF day_first < day_last THEN
             result.head_to := day_first;

@@ -40,7 +40,9 @@ CREATE FUNCTION nadi_store.drift_measures(
            CASE WHEN value_kind <> 'categorical' THEN max(g.gap) END,
            CASE WHEN n_a > 0 AND n_b > 0
                 THEN sqrt(greatest(0, sum(g.divergence) + nadi_store.divergence(sum(g.tail_p), sum(g.tail_q)))) END,
+           -- Not where what is out of range lies in so wide a bin that its middle says little.
            CASE WHEN value_kind <> 'categorical' AND deviation_a BETWEEN 1e-100 AND 1e120 AND bool_and(g.placed) AND n_b > 0
+                     AND sum(g.doubt) <= greatest(0.1 * deviation_a, 0.5 * sum(g.work))
                 THEN sum(g.work) / deviation_a END,
            CASE WHEN value_kind = 'categorical' THEN max(g.change) END,
            -- Yates' correction where there are two classes only.
@@ -49,8 +51,9 @@ CREATE FUNCTION nadi_store.drift_measures(
                 WHEN sum(g.filled) = 2 THEN sum(g.cell_yates)
                 ELSE sum(g.cell_chi) END,
            max(g.root), sum(g.filled)::int, bool_or(g.blind)
+               OR (value_kind = 'categorical' AND coalesce(bool_or(g.bin_group = 0 AND (g.sum_a > 0.5 * n_a OR g.sum_b > 0.5 * n_b)), false))
     FROM (
-        SELECT count(*) OVER () AS bins,
+        SELECT count(*) OVER () AS bins, c.bin_group, sum(c.a) AS sum_a, sum(c.b) AS sum_b,
                (sum(c.a) + 0.5) / (n_a + 0.5 * count(*) OVER ()) AS p, (sum(c.b) + 0.5) / (n_b + 0.5 * count(*) OVER ()) AS q,
                abs(sum(c.a) * (n_b / (n_a + n_b)) - sum(c.b) * (n_a / (n_a + n_b))) AS d,
                (sum(c.a) + sum(c.b)) * (n_a / (n_a + n_b)) * (n_b / (n_a + n_b)) AS scale,
@@ -59,6 +62,8 @@ CREATE FUNCTION nadi_store.drift_measures(
                sum(CASE WHEN c.is_tail THEN c.a / n_a ELSE 0 END) AS tail_p, sum(CASE WHEN c.is_tail THEN c.b / n_b ELSE 0 END) AS tail_q,
                sum(CASE WHEN c.next_middle - c.middle >= 1e-150
                         THEN abs(c.up_a / n_a - c.up_b / n_b) * (c.next_middle - c.middle) ELSE 0 END) AS work,
+               sum(CASE WHEN c.is_tail AND c.middle IS NOT NULL AND c.upper - c.lower > 1e-150
+                        THEN abs(c.a / n_a - c.b / n_b) * ((c.upper - c.lower) / 2) ELSE 0 END) AS doubt,
                bool_and(c.middle IS NOT NULL) AS placed,
                max(abs(c.a / n_a - c.b / n_b)) AS change,
                count(*) AS filled,
@@ -67,7 +72,7 @@ CREATE FUNCTION nadi_store.drift_measures(
                max(CASE WHEN c.is_listed THEN abs(nadi_store.share_root(c.a, n_a, c.b, n_b)) END) AS root,
                bool_or(c.blind) AS blind
         FROM (
-            SELECT u.count_a AS a, u.count_b AS b, u.up_a, u.up_b, u.middle, u.next_middle, u.bin_group,
+            SELECT u.count_a AS a, u.count_b AS b, u.up_a, u.up_b, u.lower, u.upper, u.middle, u.next_middle, u.bin_group,
                    open_ended AND (u.place = 1 OR u.place = cardinality(lowers)) AS is_tail,
                    value_kind = 'categorical' AND bin_groups[u.place] IS NULL AS is_listed,
                    abs(u.count_a * (n_b / (n_a + n_b)) - u.count_b * (n_a / (n_a + n_b))) AS d,
@@ -84,7 +89,7 @@ CREATE FUNCTION nadi_store.drift_measures(
         GROUP BY c.bin_group
     ) g
 $$;
-COMMENT ON FUNCTION nadi_store.drift_measures(text, float8[], float8[], int[], float8[], float8[], boolean, float8, float8, float8, float8) IS 'Counts a against b in the same bins. PSI over groups with shares (n + 0.5) / (N + 0.5 B), psi_noise (1/N + 1/M) chi2(1 - 1e-5, B - 1), group_chi_square Pearson''s over the same groups; KS the largest gap at bins'' ends; Jensen-Shannon the root of the divergence in base 2 over bins, the two out of range joined; Wasserstein over bins'' middles, in deviations of a (null beyond 1e120); categories: largest change of a share, chi-square over categories, largest signed root of G. n_a and n_b: the sums, null for none.';
+COMMENT ON FUNCTION nadi_store.drift_measures(text, float8[], float8[], int[], float8[], float8[], boolean, float8, float8, float8, float8) IS 'Counts a against b in the same bins. PSI over groups with shares (n + 0.5) / (N + 0.5 B), psi_noise (1/N + 1/M) chi2(1 - 1e-5, B - 1), group_chi_square Pearson''s over the same groups; KS the largest gap at bins'' ends; Jensen-Shannon the root of the divergence in base 2 over bins, the two out of range joined; Wasserstein over bins'' middles, in deviations of a (null beyond 1e120, and where half the width of what is out of range, times its share, is over a tenth of a deviation and over half of the distance); categories: largest change of a share, chi-square over categories, largest signed root of G; is_blind: bins too wide, or over half of a side in categories too rare to be compared. n_a and n_b: the sums, null for none.';
 
 CREATE FUNCTION nadi_store.moved_bins(
     value_kind text, a float8[], b float8[], codes int[], bin_groups int[], lowers float8[], uppers float8[], open_ended boolean,
@@ -97,16 +102,17 @@ CREATE FUNCTION nadi_store.moved_bins(
                CASE WHEN value_kind = 'categorical' THEN CASE WHEN codes[g.first] = 0 THEN '(other or new)' ELSE coalesce(
                         (SELECT left(k.value, 60) FROM nadi_store.category k WHERE k.category_id = codes[g.first]), '(other or new)') END
                     WHEN open_ended AND g.first = 1 AND g.last = cardinality(lowers) THEN 'all values'
-                    WHEN open_ended AND g.first = 1 THEN 'below ' || nadi_store.short_number(g.upper)
-                    WHEN open_ended AND g.last = cardinality(lowers) THEN 'above ' || nadi_store.short_number(g.lower)
-                    WHEN nadi_store.short_number(g.lower) = nadi_store.short_number(g.upper) THEN nadi_store.short_number(g.lower)
-                    ELSE nadi_store.short_number(g.lower) || ' to ' || nadi_store.short_number(g.upper) END AS bin
+                    WHEN open_ended AND g.first = 1 THEN 'below ' || nadi_store.short_number(g.upper, s.digits)
+                    WHEN open_ended AND g.last = cardinality(lowers) THEN 'above ' || nadi_store.short_number(g.lower, s.digits)
+                    ELSE nadi_store.short_range(g.lower, g.upper) END AS bin
         FROM (
             SELECT min(c.place) AS first, max(c.place) AS last, min(c.lower) AS lower, max(c.upper) AS upper,
                    sum(c.count_a) / n_a AS p, sum(c.count_b) / n_b AS q
             FROM nadi_store.drift_cells(value_kind, a, b, bin_groups, lowers, uppers, n_a, n_b) c
             GROUP BY CASE WHEN value_kind = 'categorical' THEN c.place ELSE c.bin_group END
         ) g
+        -- What lies outside is as wide as it likes: its end has the digits of what lies inside.
+        CROSS JOIN (SELECT nadi_store.range_digits(lowers[2], uppers[cardinality(uppers) - 1]) AS digits) s
         WHERE g.p <> g.q
         ORDER BY abs(g.q - g.p) DESC, g.first LIMIT 3
     ) m

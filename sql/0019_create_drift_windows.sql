@@ -7,6 +7,71 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 COMMENT ON FUNCTION nadi_store.reference_at(int, timestamptz) IS 'The reference in force just before a time, null if none is.';
 
+-- Hours before it were judged by another reference, whose data was right for it: they say nothing about this one.
+CREATE FUNCTION nadi_store.reference_since(model int, before timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce((
+        SELECT min(a.effective_from) FROM nadi_store.reference_activation a
+        WHERE a.model_id = model AND a.effective_from < before AND a.effective_from > (
+            SELECT max(o.effective_from) FROM nadi_store.reference_activation o
+            WHERE o.model_id = model AND o.effective_from < before AND o.reference_id <> nadi_store.reference_at(model, before))),
+        '-infinity')
+$$;
+COMMENT ON FUNCTION nadi_store.reference_since(int, timestamptz) IS 'Since when the reference in force just before a time has been; minus infinity where no other one was in force before it.';
+
+CREATE FUNCTION nadi_store.busy_windows(series int[], from_time timestamptz, to_time timestamptz, hours int) RETURNS float8
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT count(*) FILTER (WHERE b.n >= least(200, b.mean / 4))::float8
+    FROM (SELECT sum(r.predictions - r.failed_predictions) AS n, avg(sum(r.predictions - r.failed_predictions)) OVER () AS mean
+          FROM nadi_store.request_hour r
+          WHERE hours = 1 AND r.series_id = ANY (series) AND r.hour >= from_time AND r.hour < to_time
+          GROUP BY r.hour HAVING sum(r.predictions - r.failed_predictions) > 0
+          UNION ALL
+          SELECT sum(r.predictions - r.failed_predictions), avg(sum(r.predictions - r.failed_predictions)) OVER ()
+          FROM nadi_store.request_day r
+          WHERE hours = 24 AND r.series_id = ANY (series) AND r.day >= from_time AND r.day < to_time
+          GROUP BY r.day HAVING sum(r.predictions - r.failed_predictions) > 0) b
+$$;
+COMMENT ON FUNCTION nadi_store.busy_windows(int[], timestamptz, timestamptz, int) IS 'How many hours or days (hours 1 or 24) that begin in a range have at least 200 successful predictions, or a quarter of the mean where that is less.';
+
+-- Over the reference's spread of days a morning is red every day. A range holds as much as a window of W hours if it has nine
+-- tenths of the busy hours (at least 200 predictions) that the reference's windows had, and that the same window had a week ago.
+-- References with too few rows an hour know days and weeks: of them busy days.
+CREATE FUNCTION nadi_store.spread_hours(reference int, series int[], from_time timestamptz, to_time timestamptz) RETURNS int
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    span  float8 := extract(epoch FROM to_time - from_time) / 3600;
+    unit  int;
+    units float8;
+    known record;
+    busy  float8;
+BEGIN
+    IF span >= 24 THEN
+        SELECT s.window_hours, max(s.window_count) INTO unit, units FROM nadi_store.reference_spread s
+        WHERE s.reference_id = reference GROUP BY s.window_hours ORDER BY s.window_hours LIMIT 1;
+    END IF;
+    IF unit IS NULL OR unit = 168 THEN
+        RETURN greatest(1, floor(span));
+    END IF;
+    busy := nadi_store.busy_windows(series, from_time, to_time, unit);
+    FOR known IN
+        SELECT s.window_hours, greatest(
+                   units / max(s.window_count),
+                   units * s.window_hours / nullif(extract(epoch FROM r.last_time - r.first_time) / 3600, 0)) AS usual
+        FROM nadi_store.reference_spread s JOIN nadi_store.reference r USING (reference_id)
+        WHERE s.reference_id = reference AND s.window_hours > unit AND s.window_hours <= span
+        GROUP BY s.window_hours, r.first_time, r.last_time ORDER BY s.window_hours DESC
+    LOOP
+        IF busy >= 0.9 * greatest(known.usual, nadi_store.busy_windows(
+               series, to_time - (known.window_hours + 168) * interval '1 hour', to_time - interval '168 hours', unit)) THEN
+            RETURN known.window_hours;
+        END IF;
+    END LOOP;
+    RETURN unit;
+END
+$$;
+COMMENT ON FUNCTION nadi_store.spread_hours(int, int[], timestamptz, timestamptz) IS 'The longest of a reference''s own windows (hours) that a range can be compared with: no longer than it is, and none that it is but the unfinished begin of. Null without a range.';
+
 -- Windows are numbered as they stand in froms and tos. width: set where they are buckets of that width in order, which are
 -- then read at once; null: each is read by itself.
 -- Pair i is window currents[i] against reference refs[i], or, where baselines is given, against window baselines[i].
@@ -79,7 +144,7 @@ BEGIN
                coalesce(f.numeric_count, sa.numeric_count, 0) AS numeric_a, coalesce(sb.numeric_count, 0) AS numeric_b,
                coalesce(f.categorical_count, sa.categorical_count, 0) AS categorical_a, coalesce(sb.categorical_count, 0) AS categorical_b,
                CASE WHEN f.reference_id IS NULL THEN coalesce(sa.deviation, 0)
-                    WHEN f.numeric_count > 1 AND f.m2 < 1e300 THEN sqrt(f.m2 / (f.numeric_count - 1)) ELSE 0 END AS deviation_a,
+                    WHEN f.numeric_count > 1 AND f.m2 > 1e-290 AND f.m2 < 1e300 THEN sqrt(f.m2 / (f.numeric_count - 1)) ELSE 0 END AS deviation_a,
                coalesce(sb.deviation, 0) AS deviation_b,
                least(f.minimum, sa.minimum, sb.minimum) AS minimum, greatest(f.maximum, sa.maximum, sb.maximum) AS maximum,
                CASE WHEN n.reference_id IS NOT NULL THEN r.row_count ELSE coalesce(pa.n, 0) END::float8 AS rows_a,
@@ -165,21 +230,21 @@ BEGIN
     ), score_sums AS (
         SELECT r.w, c.bin, sum(c.n::float8) AS n FROM score_rows r, unnest(r.bins, r.counts) AS c(bin, n) GROUP BY 1, 2
     ), score_cells AS (
-        SELECT u.pair, u.reference_id, u.bin, sum(u.a) AS a, sum(u.b) AS b
-        FROM (SELECT w.pair, w.reference_id, s.bin, 0::float8 AS a, s.n AS b FROM wanted w JOIN score_sums s ON s.w = w.w_b
-              UNION ALL SELECT w.pair, w.reference_id, s.bin, s.n, 0 FROM wanted w JOIN score_sums s ON s.w = w.w_a
-              UNION ALL SELECT w.pair, w.reference_id, c.bin, c.n, 0
+        SELECT u.pair, u.reference_id, u.w_a, u.w_b, u.bin, sum(u.a) AS a, sum(u.b) AS b
+        FROM (SELECT w.*, s.bin, 0::float8 AS a, s.n AS b FROM wanted w JOIN score_sums s ON s.w = w.w_b
+              UNION ALL SELECT w.*, s.bin, s.n, 0 FROM wanted w JOIN score_sums s ON s.w = w.w_a
+              UNION ALL SELECT w.*, c.bin, c.n, 0
                         FROM wanted w JOIN nadi_store.reference_score r ON r.reference_id = w.reference_id AND r.category_id = 0,
                              unnest(r.bins, r.counts) AS c(bin, n) WHERE scores) u
-        GROUP BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4, 5
     ), score_sides AS (
-        SELECT c.pair, c.reference_id, array_agg(c.a ORDER BY c.bin) AS a, array_agg(c.b ORDER BY c.bin) AS b,
+        SELECT c.pair, c.reference_id, c.w_a, c.w_b, array_agg(c.a ORDER BY c.bin) AS a, array_agg(c.b ORDER BY c.bin) AS b,
                array_agg(c.bin ORDER BY c.bin) AS codes, array_agg(e.lower ORDER BY c.bin) AS lowers,
                array_agg(e.upper ORDER BY c.bin) AS uppers,
                sum(c.a) AS n_a, sum(c.b) AS n_b,
                sqrt(greatest(0, sum(c.a * ((e.lower + e.upper) / 2) ^ 2) - sum(c.a * ((e.lower + e.upper) / 2)) ^ 2 / nullif(sum(c.a), 0))
                    / nullif(sum(c.a) - 1, 0)) AS deviation
-        FROM score_cells c JOIN nadi_store.score_edge e ON e.bin = c.bin GROUP BY 1, 2
+        FROM score_cells c JOIN nadi_store.score_edge e ON e.bin = c.bin GROUP BY 1, 2, 3, 4
     )
     SELECT d.pair, d.feature_id, d.value_kind, d.reference_id, d.a, d.b, NULL::int[], d.bin_groups,
            least(d.minimum, d.edges[1]) || d.edges, d.edges || greatest(d.maximum, d.edges[cardinality(d.edges)]), true,
@@ -199,23 +264,28 @@ BEGIN
     FROM loose l LEFT JOIN sparse s ON s.pair = l.pair AND s.feature_id = l.feature_id
     UNION ALL
     SELECT s.pair, 0, 'score', s.reference_id, s.a, s.b, s.codes, NULL, s.lowers, s.uppers, false,
-           s.n_a, s.n_b, s.deviation, 0, NULL, NULL, s.n_a, s.n_b, NULL, NULL, NULL, NULL
-    FROM score_sides s;
+           s.n_a, s.n_b, s.deviation, 0, CASE WHEN s.reference_id IS NOT NULL THEN r.row_count ELSE coalesce(pa.n, 0) END::float8,
+           coalesce(pb.n, 0), s.n_a, s.n_b, NULL, NULL, NULL, NULL
+    FROM score_sides s LEFT JOIN nadi_store.reference r ON r.reference_id = s.reference_id
+    LEFT JOIN predictions pa ON pa.w = s.w_a LEFT JOIN predictions pb ON pb.w = s.w_b;
 END
 $$;
 COMMENT ON FUNCTION nadi_store.drift_pairs(text, int[], timestamptz[], timestamptz[], interval, int[], int[], int[], text[], text[]) IS 'Counts of windows beside a reference''s or another window''s, feature by feature, in the finest bins that both have: the reference''s edges, else fixed log bins; categories; score bins. usable values of rows; unseen: what the baseline does not list; outside: below its least and above its greatest value.';
 
--- States and reasons. hours: the length of each pair's window, which picks the reference's own spread.
+-- States and reasons.
 CREATE FUNCTION nadi_store.drift_rows(
     model text, series int[], froms timestamptz[], tos timestamptz[], width interval,
-    currents int[], baselines int[], refs int[], hours float8, roles text[], features text[]
+    currents int[], baselines int[], refs int[], roles text[], features text[]
 ) RETURNS TABLE (
     pair int, feature_id int, reference_id int, value_kind text, baseline_count bigint, current_count bigint, bin_count int,
     psi float8, psi_noise float8, psi_spread float8, ks float8, ks_p_value float8, jensen_shannon float8, wasserstein float8,
     l_infinity float8, chi_square float8, baseline_missing_rate float8, current_missing_rate float8, unseen_rate float8,
     out_of_range_rate float8, drift_state text, reason text, moved_bins text, has_predictions boolean
 ) LANGUAGE sql STABLE PARALLEL SAFE ROWS 100 AS $$
-    WITH measured AS (
+    WITH lengths AS MATERIALIZED (
+        SELECT u.place::int AS pair, nadi_store.spread_hours(refs[u.place], series, froms[u.c], tos[u.c]) AS hours
+        FROM unnest(currents) WITH ORDINALITY AS u(c, place) WHERE baselines IS NULL
+    ), measured AS (
         SELECT p.*, m.*, p.usable_a IS NULL OR (baselines IS NULL AND p.value_kind = 'score' AND p.n_a IS NOT DISTINCT FROM 0) AS unknown,
                s.psi AS psi_spread, s.missing_low, s.missing_high, s.unseen AS unseen_spread, s.out_of_range AS outside_spread,
                CASE WHEN p.rows_a > 0 AND p.usable_a IS NOT NULL THEN 1 - least(1, p.usable_a / p.rows_a) END AS missing_a,
@@ -227,9 +297,10 @@ CREATE FUNCTION nadi_store.drift_rows(
               FROM nadi_store.drift_pairs(model, series, froms, tos, width, currents, baselines, refs, roles, features) p) p
         CROSS JOIN LATERAL nadi_store.drift_measures(p.value_kind, p.a, p.b, p.bin_groups, p.lowers, p.uppers, p.open_ended,
             p.known_n_a, p.known_n_b, p.deviation_a, p.deviation_b) m
+        LEFT JOIN lengths l ON l.pair = p.pair
         LEFT JOIN LATERAL (
             SELECT * FROM nadi_store.reference_spread r
-            WHERE r.reference_id = p.reference_id AND r.feature_id = p.feature_id AND r.window_hours <= hours
+            WHERE r.reference_id = p.reference_id AND r.feature_id = p.feature_id AND r.window_hours <= l.hours
             ORDER BY r.window_hours DESC LIMIT 1) s ON true
     ), tested AS (
         -- PSI's law is chi-square's only where bins are well filled. Where one holds 5 to 20 values PSI exceeds its noise up to
@@ -275,6 +346,7 @@ CREATE FUNCTION nadi_store.drift_rows(
                                CASE WHEN j.unseen_moved THEN 'new categories' END, CASE WHEN j.outside_moved THEN 'out of range' END)
                 WHEN j.few THEN 'fewer than 200 values on a side'
                 WHEN j.psi IS NULL THEN 'no bins in common: slices have those of the reference only'
+                WHEN j.is_blind AND j.value_kind = 'categorical' THEN 'over half of the values are in categories too rare to be compared'
                 WHEN j.is_blind THEN 'values vary less than the bins are wide'
                 ELSE '' END,
            CASE WHEN NOT j.unknown AND (j.outside_moved OR j.unseen_moved OR (j.moved AND NOT j.few))
@@ -283,4 +355,4 @@ CREATE FUNCTION nadi_store.drift_rows(
            coalesce(j.rows_b, j.n_b, 0) > 0
     FROM judged j
 $$;
-COMMENT ON FUNCTION nadi_store.drift_rows(text, int[], timestamptz[], timestamptz[], interval, int[], int[], int[], float8, text[], text[]) IS 'Each pair of drift_pairs, measured and judged: what nadi.drift and its kin show and what is stored per hour and day. baselines null: against references.';
+COMMENT ON FUNCTION nadi_store.drift_rows(text, int[], timestamptz[], timestamptz[], interval, int[], int[], int[], text[], text[]) IS 'Each pair of drift_pairs, measured and judged: what nadi.drift and its kin show and what is stored per hour and day. baselines null: against references, with the spread of their windows that spread_hours picks.';

@@ -38,8 +38,13 @@ CREATE FUNCTION nadi.data_quality(
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
     feature_ids int[] := nadi_store.matching_features(model, roles, features);
-    predictions float8 := nadi_store.successful_predictions(ids, from_time, to_time);
-    baseline int := nadi_store.reference_at((SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model), to_time);
+    number int := (SELECT m.model_id FROM nadi_store.model m WHERE m.model_name = model);
+    baseline int := nadi_store.reference_at(number, to_time);
+    -- Hours before the reference came after another one were right for that one.
+    first timestamptz := greatest(from_time, nadi_store.reference_since(number, to_time));
+    remark text := nadi_store.change_remark(first, from_time);
+    predictions float8 := nadi_store.successful_predictions(ids, first, to_time);
+    longest int := nadi_store.spread_hours(baseline, ids, nadi_store.bucket_of(first, interval '1 hour', NULL), to_time);
     baseline_rows float8 := (SELECT r.row_count FROM nadi_store.reference r WHERE r.reference_id = baseline);
     significant CONSTANT float8 := 4.417173413469024;
     grave CONSTANT float8 := 0.1;
@@ -48,7 +53,7 @@ BEGIN
     WITH rows AS MATERIALIZED (
         SELECT r.*, nadi_store.outside_count(r.edge_set_id, baseline, b.minimum, b.maximum, r.numeric_count, r.minimum, r.maximum,
                                              r.edge_counts, r.log_bins, r.log_counts) AS outside
-        FROM nadi_store.feature_rows(ids, feature_ids, from_time, to_time, NULL) r
+        FROM nadi_store.feature_rows(ids, feature_ids, first, to_time, NULL) r
         LEFT JOIN nadi_store.reference_feature b ON b.reference_id = baseline AND b.feature_id = r.feature_id
     ), totals AS (
         SELECT r.feature_id, sum(r.numeric_count)::float8 AS numbers, sum(r.categorical_count)::float8 AS words,
@@ -96,7 +101,7 @@ BEGIN
     ), spread AS (
         SELECT DISTINCT ON (s.feature_id) s.feature_id, s.missing_high, s.missing_low, s.unseen, s.out_of_range
         FROM nadi_store.reference_spread s
-        WHERE s.reference_id = baseline AND s.window_hours <= extract(epoch FROM to_time - from_time) / 3600
+        WHERE s.reference_id = baseline AND s.window_hours <= longest
         ORDER BY s.feature_id, s.window_hours DESC
     )
     SELECT m.role, m.feature_name, m.kind, predictions::bigint, m.n::bigint,
@@ -107,7 +112,7 @@ BEGIN
                 WHEN m.reference_id IS NULL THEN 'no_reference' WHEN p.bad THEN 'bad' WHEN p.reason IS NOT NULL THEN 'changed' ELSE 'usual' END,
            CASE WHEN predictions = 0 THEN '' WHEN predictions < 200 THEN 'fewer than 200 predictions'
                 WHEN baseline IS NULL THEN 'no reference is in force' WHEN m.reference_id IS NULL THEN 'the reference has no such feature'
-                ELSE coalesce(p.reason, '') END
+                ELSE concat_ws('; ', p.reason, remark) END
     FROM measured m LEFT JOIN spread s USING (feature_id)
     CROSS JOIN LATERAL (
         SELECT string_agg(found.words, '; ' ORDER BY found.is_grave DESC, found.place) AS reason, bool_or(found.is_grave) AS bad
@@ -134,10 +139,10 @@ BEGIN
             WHERE nadi_store.share_root(m.singletons, m.baseline_values, m.unseen, m.n) > significant
             UNION ALL
             SELECT 5, 'one value alone', true
-            WHERE m.constant AND m.n >= 200 AND m.baseline_values > 0
+            WHERE m.constant AND NOT nadi_store.is_sliced_by(m.role, m.feature_name, slice_key, slice_values) AND m.n >= 200 AND m.baseline_values > 0
               AND m.n * ln(greatest(m.mode, 0.5) / m.baseline_values) < -11.512925464970229) found
         WHERE predictions >= 200 AND m.reference_id IS NOT NULL) p
     ORDER BY m.role DESC, m.feature_name;
 END
 $$;
-COMMENT ON FUNCTION nadi.data_quality(text, timestamptz, timestamptz, text[], text[], text[], text, text[], text[], text[]) IS 'Each feature of a range, and the prediction, beside the reference in force at its end. value_kind: numeric or categorical, the reference''s, else what most values are. missing_rate and wrong_type_rate (values of the other kind or of no kind) are shares of the successful predictions; out_of_range_rate (outside the reference''s extremes; from 2 % bins, and then at least, where the hours are not on its edges) and new_category_rate (values in categories that the reference lacks) of value_count. is_constant: one value alone. quality_state: no_predictions, too_few (fewer than 200), no_reference, usual, changed (a rate differs at 1e-5), bad (also at least 0.1 worse, and worse than the reference''s own windows of that length; or constant where it was not). reason says what. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.data_quality(text, timestamptz, timestamptz, text[], text[], text[], text, text[], text[], text[]) IS 'Each feature of a range, and the prediction, beside the reference in force at its end, for the hours since that one came after another. value_kind: numeric or categorical, the reference''s, else what most values are. missing_rate and wrong_type_rate (values of the other kind or of no kind) are shares of the successful predictions; out_of_range_rate (outside the reference''s extremes; from 2 % bins, and then at least, where the hours are not on its edges) and new_category_rate (values in categories that the reference lacks) of value_count. is_constant: one value alone. quality_state: no_predictions, too_few (fewer than 200), no_reference, usual, changed (a rate differs at 1e-5), bad (also at least 0.1 worse, and worse than the reference''s own windows of that length; or constant where it was not, unless slice_values chose that value). reason says what. Null filters take all; slice_key: one tag, or all.';

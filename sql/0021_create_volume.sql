@@ -23,18 +23,25 @@ CREATE FUNCTION nadi.volume(
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
     width interval := nadi.bucket_width(from_time, to_time, greatest(interval '1 hour', coalesce(bucket, '1 hour')));
+    history_end timestamptz;
     first_start timestamptz;
     history_start timestamptz;
     known_from timestamptz;
     complete timestamptz := least(now(), (SELECT c.complete_until FROM nadi.complete_until c));
 BEGIN
     PERFORM nadi_store.grains(from_time, to_time, NULL, false);
-    IF width > interval '7 days' THEN
+    IF to_time - from_time > interval '7000 days' THEN
         RAISE EXCEPTION 'the range from % to % is too long to be compared week by week', from_time, to_time
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a range of at most 59 weeks.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass a range of at most 1000 weeks.';
+    END IF;
+    -- A week is a whole number of buckets.
+    IF width > interval '1 day' THEN
+        width := interval '7 days';
     END IF;
     first_start := nadi_store.bucket_of(from_time, width, NULL);
     history_start := first_start - interval '28 days';
+    -- What is not complete, or to come, has no part in what is usual.
+    history_end := least(complete, greatest(first_start, least(to_time, complete) - interval '7 days'));
     -- The model's first hour: before it there was nothing to expect.
     SELECT min(o.hour) INTO known_from FROM unnest(ids) AS u(id)
     CROSS JOIN LATERAL (SELECT r.hour FROM nadi_store.request_hour r WHERE r.series_id = u.id ORDER BY r.hour LIMIT 1) o;
@@ -51,15 +58,15 @@ BEGIN
         FROM generate_series(first_start, to_time - interval '1 microsecond', width) AS b(at)
         CROSS JOIN generate_series(1, 4) AS w(back) LEFT JOIN shifted p USING (at, back)
         WHERE b.at - w.back * interval '7 days' >= greatest(coalesce(known_from, 'infinity'), history_start)
+          AND b.at - w.back * interval '7 days' + width <= complete
     ), dispersion AS (
         -- Pairs of adjacent weeks up to the range, or to a week before its end: nothing is measured by itself.
         SELECT greatest(0, coalesce(sum((x.n - y.n) ^ 2 / 2 - (x.n + y.n) / 2) / nullif(sum(((x.n + y.n) / 2) ^ 2), 0), 0)) AS alpha
-        FROM generate_series(history_start + interval '7 days',
-                             greatest(first_start, to_time - interval '7 days') - interval '1 microsecond', width) AS b(at)
+        FROM generate_series(history_start + interval '7 days', history_end - interval '1 microsecond', width) AS b(at)
         LEFT JOIN (SELECT s.at, s.n FROM shifted s WHERE s.back = 0) here USING (at)
         LEFT JOIN (SELECT s.at, s.n FROM shifted s WHERE s.back = 1) before USING (at)
         CROSS JOIN LATERAL (SELECT coalesce(here.n, 0) AS n) x CROSS JOIN LATERAL (SELECT coalesce(before.n, 0) AS n) y
-        WHERE b.at - interval '7 days' >= known_from
+        WHERE b.at - interval '7 days' >= known_from AND b.at + width <= complete
     ), current AS (
         SELECT g AS at, coalesce(s.n, 0) AS n
         FROM generate_series(first_start, to_time - interval '1 microsecond', width) g LEFT JOIN shifted s ON s.at = g AND s.back = 0
@@ -82,4 +89,4 @@ BEGIN
     ORDER BY c.at;
 END
 $$;
-COMMENT ON FUNCTION nadi.volume(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'Requests, bucket by bucket, against the same time of the last four weeks: expected_count is their median, lower_count and upper_count what chance alone leaves once in 100,000, with the over-dispersion that the weeks show (negative binomial). week_count: weeks since the model''s first request that are known. volume_state: no_history (fewer than two weeks), low, high, usual, or incomplete (not all events of the bucket are counted yet, so that few says nothing). bucket: least width, at least an hour, widened to at most 60 rows of at most 7 days. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.volume(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'Requests, bucket by bucket, against the same time of the last four weeks: expected_count is their median, lower_count and upper_count what chance alone leaves once in 100,000, with the over-dispersion that the weeks show (negative binomial). week_count: weeks since the model''s first request that are known. volume_state: no_history (fewer than two weeks), low, high, usual, or incomplete (not all events of the bucket are counted yet, so that few says nothing). bucket: least width, at least an hour, widened to at most 60 rows, or to rows of 7 days; rows divide a week. Weeks are UTC''s: for up to four weeks after clocks change, an hour is compared with those of an hour earlier or later by the clock. Null filters take all; slice_key: one tag, or all.';

@@ -1,6 +1,17 @@
 -- Purpose: what nadi_reader may do: read schema nadi, nothing else, read-only, 15 seconds a statement, in UTC. Locks: none that matter.
 -- The settings hold for sessions that log in as nadi_reader; a login role that is only its member needs its own ALTER ROLE.
 
+-- Days and buckets are UTC's whatever the caller's time zone is: time + interval '1 day' is 23 or 25 hours where clocks change.
+DO $$
+DECLARE
+    f regprocedure;
+BEGIN
+    FOR f IN SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'nadi'::regnamespace AND p.prosecdef LOOP
+        EXECUTE format('ALTER FUNCTION %s SET timezone = ''UTC''', f);
+    END LOOP;
+END
+$$;
+
 GRANT SELECT ON ALL TABLES IN SCHEMA nadi TO nadi_reader, nadi_loader;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA nadi FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA nadi TO nadi_reader, nadi_loader;

@@ -12,7 +12,6 @@ struct FeatureSpread {
 
     /// A feature.
     init(rows: Int, feature: Reference.Feature, column: ReferenceColumn, categories codes: CategoryCodes) {
-        isMissing = (0..<rows).map { column.cell($0) == .missing }
         if feature.kind == .numeric {
             let bins = feature.bins
             let edges = EdgeBins(edges: bins.edges)
@@ -32,6 +31,8 @@ struct FeatureSpread {
             groupCounts = [Int64](repeating: 0, count: feature.categories.count + 1)
         }
         for group in groups where group >= 0 { groupCounts[Int(group)] += 1 }
+        // As in `nadi_store.drift_rows`: a value of another type is no usable one.
+        isMissing = groups.map { $0 < 0 }
     }
 
     /// A score.

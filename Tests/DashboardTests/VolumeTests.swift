@@ -154,8 +154,12 @@ import Testing
             "SELECT volume_state FROM nadi.volume('nobody', now() - interval '2 hours', now() - interval '1 hour')"
         ).rows
         #expect(!nobody.isEmpty && nobody.allSatisfy { $0.text(0) == "no_history" })
+        let years = try reader.query(
+            "SELECT volume_state FROM nadi.volume('m', now() - interval '2 years', now()) ORDER BY bucket_start"
+        ).rows
+        #expect(years.count > 100 && years.first?.text(0) == "no_history", "two years, week by week")
         let error = #expect(throws: DatabaseError.self) {
-            try reader.query("SELECT * FROM nadi.volume('m', now() - interval '9 years', now())")
+            try reader.query("SELECT * FROM nadi.volume('m', now() - interval '20 years', now())")
         }
         #expect(error?.sqlState == "22023")
     }

@@ -150,7 +150,11 @@ struct ReferenceScoreTests {
             for row in rows {
                 _ = builder.beginRow()
                 builder.setTime(1_700_006_400_000 + Int64(hour) * 3_600_000)
-                if let value = row.number { builder.set(number, .number(value)) }
+                if let value = row.number {
+                    builder.set(number, .number(value))
+                } else if hour == 0 {
+                    builder.set(number, .text("a word is no usable value, as for nadi.drift"))
+                }
                 builder.set(text, .text(row.text))
             }
         }

@@ -123,7 +123,7 @@ def noise(warehouse, n, weeks, seed=1, hours=HOURS):
         model = Model(warehouse, f"n{n} week {week}", rng, numbers(), words())
         rows = model.store(n, [(f, at, model.window(f, n)) for at in hours for f in model.ids])
         judged += len(rows)
-        alarms += [(r["feature_name"], r["drift_state"], r["drift_reason"]) for r in rows if r["drift_state"] not in ("stable", "too_few")]
+        alarms += [(r["feature_name"], r["drift_state"], r["drift_reason"]) for r in rows if r["drift_state"] in ("shifted", "drifted")]
         for table in ("feature_hour", "drift_hour"):  # keep the database small
             warehouse.query(f"TRUNCATE nadi_store.{table}")
     return alarms, judged

@@ -23,7 +23,7 @@ LAWS = [
 SHARES = 1 / np.arange(1, 21) / (1 / np.arange(1, 21)).sum()
 
 
-def fill(warehouse, name, rng):
+def fill(warehouse, name, rng, days=DAYS):
     """One day of a model drawn, and copied to the others."""
     model, series = warehouse.model(name)
     numbers = warehouse.features(model, [f"n{i}" for i in range(40)])
@@ -41,7 +41,7 @@ def fill(warehouse, name, rng):
             yield series, f, at, Window.words(dict(zip(ids, rng.multinomial(n, SHARES))), reference=reference)
 
     hours = [START + timedelta(hours=h) for h in range(24)]
-    warehouse.requests(series, {START + timedelta(hours=h): HOURLY for h in range(24 * DAYS)})
+    warehouse.requests(series, {START + timedelta(hours=h): HOURLY for h in range(24 * days)})
     warehouse.counts(row for at in hours for row in rows(at, HOURLY))
     warehouse.counts(rows(START, 24 * HOURLY), "feature_day", "day")
     bins, zeros = list(range(20, 100)), [0] * 80
@@ -60,7 +60,7 @@ def fill(warehouse, name, rng):
     for grain in ("hour", "day"):
         for table, columns in (("feature", features), ("score", scores)):
             warehouse.query(f"""INSERT INTO nadi_store.{table}_{grain} ({columns}, {grain})
-                SELECT {columns}, {grain} + d * interval '1 day' FROM nadi_store.{table}_{grain}, generate_series(1, {DAYS - 1}) d
+                SELECT {columns}, {grain} + d * interval '1 day' FROM nadi_store.{table}_{grain}, generate_series(1, {days - 1}) d
                 WHERE series_id = {series}""")
 
 
@@ -71,7 +71,8 @@ def main():
     rng = np.random.default_rng(1)
     month = f"'{START}', '{START + timedelta(days=30)}'"
     ragged = f"'{START + timedelta(hours=1)}', '{START + timedelta(days=30, hours=-1)}'"
-    all_models = "nadi.model m CROSS JOIN LATERAL nadi.{}(m.model_name, " + month + "{}) d"
+    over = lambda days, rest="": f"SELECT * FROM nadi.drift_over_time('unstored', '{START}', '{START + timedelta(days=days)}'{rest})"
+    all_models = "(SELECT * FROM nadi.model WHERE model_name <> 'unstored') m CROSS JOIN LATERAL nadi.{}(m.model_name, " + month + "{}) d"
     queries = {
         "one model, 30 days, drift": f"SELECT * FROM nadi.drift('m0', {month})",
         "one model, 30 days less two hours, drift": f"SELECT * FROM nadi.drift('m0', {ragged})",
@@ -82,15 +83,21 @@ def main():
         "all models, day by day, stored": f"SELECT * FROM {all_models.format('drift_over_time', '')}",
         "all models, 30 days, drift of predictions and scores":
             f"SELECT * FROM {all_models.format('drift', ', roles => ARRAY[$$prediction$$, $$score$$]')}",
+        "one model, 30 days by day, computed": over(30),
+        "one model, 2 days by hour, computed": over(2),
+        "one model, 90 days by week (never stored)": over(90),
+        "one model, 30 days by week, each against the week before": over(30, ", baseline => 'previous'"),
+        "one model, 30 days by day, each against the day a week before": over(30, ", baseline => 'last_week'"),
     }
     with Warehouse() as warehouse:
         for i in range(given.models):
             fill(warehouse, f"m{i}", rng)
+        fill(warehouse, "unstored", rng, 92)
         warehouse.query("VACUUM ANALYZE")
         began = time.monotonic()
         stored = warehouse.query(f"""SELECT sum(nadi_store.refresh_drift(model_id, ARRAY(
             SELECT generate_series(timestamptz '{START}', timestamptz '{START}' + interval '{24 * DAYS - 1} hours', '1 hour'))))
-            FROM nadi_store.model""")
+            FROM nadi_store.model WHERE model_name <> 'unstored'""")
         print(f"{int(stored[0]['sum']):,} rows of drift stored in {time.monotonic() - began:.0f} s\n")
         print(f"| {given.models} models in all | least | median |\n|---|---|---|")
         for name, query in queries.items():

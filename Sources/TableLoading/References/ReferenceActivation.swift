@@ -59,6 +59,8 @@ package enum ReferenceActivation {
             INSERT INTO nadi_store.reference_activation (model_id, effective_from, reference_id) VALUES ($1, $2, $3)
             ON CONFLICT (model_id, effective_from) DO UPDATE SET reference_id = EXCLUDED.reference_id, activated_at = now()
             """, [.integer(model), .time(from_ms), .optional(reference)])
+        // What is loaded already was compared with another reference, or with none.
+        try connection.query("SELECT nadi_store.mark_drift($1::int, $2)", [.integer(model), .time(from_ms)])
     }
 
     /// What an activation leaves as it is.

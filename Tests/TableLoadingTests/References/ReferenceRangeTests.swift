@@ -195,6 +195,14 @@ struct ReferenceRangeTests {
         #expect(active.status == 0 && active.text.contains("in force for events of iris from"), "\(active.text)")
         #expect(
             active.text.contains("\(hours.integer(0)) hours that are loaded already") && active.text.contains(rebuild))
+        // Their stored drift is made anew by the next loader.
+        let marks = try connection.query(
+            """
+            SELECT (SELECT count(*) FROM nadi_store.drift_mark JOIN nadi_store.model USING (model_id) WHERE model_name = 'iris'),
+                   count(DISTINCT bucket_start) FROM nadi.request_hour
+            WHERE model_name = 'iris' AND slice_key = 'all' AND bucket_start >= $1
+            """, [.time(Pipeline.base_ms)])[0]
+        #expect(marks.integer(0) == marks.integer(1) && marks.integer(1) > 0)
 
         let next = try reference(pipeline, config, ["activate", "--model", "iris", "second"])
         #expect(next.status == 0 && !next.text.contains("hours that are loaded"), "\(next.text)")
