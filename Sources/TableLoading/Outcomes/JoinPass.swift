@@ -116,7 +116,7 @@ struct JoinPass: Sendable {
         try await loader.side.runWithRetries { connection in
             Set(
                 try connection.query(
-                    "SELECT model_id FROM nadi_store.aged_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
+                    "SELECT model_id FROM nadi_store.join_hour WHERE is_final AND hour = $1 AND model_id = ANY ($2::int[])",
                     [.time(hour.hour_ms), .integers(hour.models.map(\.id))]
                 ).rows.map { $0.integer(0) })
         }
@@ -152,12 +152,12 @@ struct JoinPass: Sendable {
             }
             let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
             if hour.models.isEmpty { return false }
-            let (segments, outcomes) = try await loader.side.runWithRetries { connection in
+            let (segments, candidates, outcomes) = try await loader.side.runWithRetries { connection in
                 try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
-                return (
-                    try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection),
-                    try JoinedOutcome.candidates(hour, connection)
-                )
+                let segments = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection)
+                var candidates = JoinCandidates(hour: hour)
+                _ = try candidates.count(connection)
+                return (segments, candidates, try candidates.read(part: 0, of: 1, connection))
             }
             let joiner = loader.makeJoiner(outcomes.map(\.waiting), [hour.hour_ms / 1000])
             if !outcomes.isEmpty {
@@ -171,9 +171,11 @@ struct JoinPass: Sendable {
                     }
                 }
             }
+            let result = joiner.result()
+            var record = JoinRecord(candidates)
+            record.add(outcomes, joined: result.joined.map(\.outcome))
             let swap = JoinSwap(
-                hour: hour, expected: segments.map(\.id), outcomes: outcomes, result: joiner.result(),
-                caps: loader.settings.caps)
+                hour: hour, expected: segments.map(\.id), record: record, result: result, caps: loader.settings.caps)
             do {
                 try await loader.database.runWithRetries { try swap.run($0) }
                 return true
@@ -186,62 +188,6 @@ struct JoinPass: Sendable {
 
     /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.
     private func close(_ hour: DirtyHour) async throws {
-        try await loader.database.runWithRetries { connection in
-            try connection.transaction {
-                try HourLocks.takeOutcomes(models: hour.models.map(\.id), connection)
-                try connection.query(
-                    """
-                    UPDATE nadi_store.outcome SET hint_tried = true
-                    WHERE model_id = ANY ($1::int[]) AND prediction_hour = $2 AND NOT hour_is_exact
-                      AND joined_hour IS NULL AND event_type = 'outcome' AND name = 'label'
-                    """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
-                try connection.query(
-                    LateLabels.count(
-                        """
-                        DELETE FROM nadi_store.outcome AS o
-                        WHERE o.model_id = ANY ($1::int[]) AND o.prediction_hour = $2 AND o.hour_is_exact
-                          AND o.joined_hour IS NULL AND o.event_type = 'outcome' AND o.name = 'label'
-                        """), [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
-                for model in hour.models {
-                    try connection.query(
-                        "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3",
-                        [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)])
-                }
-            }
-        }
-    }
-}
-
-/// A label that may belong to an hour.
-struct JoinedOutcome: Sendable {
-    let model: Int64
-    let predictionID: String
-    /// Identity of the row that was read: a newer one has another place.
-    let segment: Int64
-    let line: Int64
-    let waiting: WaitingOutcome
-
-    /// Labels that name the hour, that it may be by their hint, or that it holds already.
-    static func candidates(_ hour: JoinPass.DirtyHour, _ connection: Connection) throws -> [JoinedOutcome] {
-        try connection.query(
-            """
-            SELECT o.model_id, m.model_name, o.prediction_id, o.event_time, o.label_text, o.label_number,
-                   o.segment_id, o.line
-            FROM nadi_store.outcome AS o JOIN nadi_store.model AS m USING (model_id)
-            WHERE o.model_id = ANY ($1::int[]) AND o.event_type = 'outcome' AND o.name = 'label'
-              AND (o.joined_hour = $2
-                   OR (o.joined_hour IS NULL
-                       AND (o.prediction_hour = $2
-                            OR (NOT o.hour_is_exact AND o.prediction_hour BETWEEN $2 - interval '1 hour'
-                                AND $2 + interval '1 hour'))))
-            ORDER BY o.model_id, o.prediction_id
-            """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)]
-        ).rows.map { row in
-            JoinedOutcome(
-                model: row.integer(0), predictionID: row.text(2), segment: row.integer(6), line: row.integer(7),
-                waiting: WaitingOutcome(
-                    model: row.text(1), predictionID: row.text(2), type: .outcome, name: "label", time_ms: row.time(3),
-                    labelText: row.optionalText(4), labelNumber: row.optionalReal(5)))
-        }
+        try await loader.database.runWithRetries { try HourClosing(hour: hour).run($0) }
     }
 }

@@ -7,7 +7,7 @@ struct JoinSwap {
     let hour: JoinPass.DirtyHour
     /// The hour's segments with predictions when it was read, ascending.
     let expected: [Int64]
-    let outcomes: [JoinedOutcome]
+    let record: JoinRecord
     let result: JoinResult
     let caps: LoadSettings.Caps
 
@@ -46,8 +46,7 @@ struct JoinSwap {
                 """, [.integers(models), .time(hour.hour_ms)])
             try copy(rows.counts, connection)
             try connection.query("SELECT nadi_store.derive_outcome_day($1)", [.time(LoadClock.day(hour.hour_ms))])
-            try recordJoined(connection)
-            try tryNeighbours(connection)
+            try record.write(repeated: repeated, connection)
             for model in hour.models {
                 let row: [SQLValue] = [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)]
                 try connection.query(
@@ -110,55 +109,14 @@ struct JoinSwap {
             """)
     }
 
-    /// Sets `joined_hour` of the rows that were read and joined, and clears it of those that no longer join.
-    ///
-    /// Rows that changed since keep their mark of dirt.
-    private func recordJoined(_ connection: Connection) throws {
-        let joined = result.joined.filter { $0.hour_s * 1000 == hour.hour_ms }.map { outcomes[$0.outcome] }
-        try connection.query(
-            """
-            UPDATE nadi_store.outcome SET joined_hour = NULL
-            WHERE model_id = ANY ($1::int[]) AND joined_hour = $2 AND event_type = 'outcome' AND name = 'label'
-              AND NOT EXISTS (SELECT FROM unnest($3::int[], $4::text[]) AS u (model, id)
-                              WHERE u.model = model_id AND u.id = prediction_id)
-            """,
-            [
-                .integers(hour.models.map(\.id)), .time(hour.hour_ms), .integers(joined.map(\.model)),
-                .texts(joined.map(\.predictionID)),
-            ])
-        try connection.query(
-            """
-            UPDATE nadi_store.outcome AS o SET joined_hour = $1
-            FROM unnest($2::int[], $3::text[], $4::bigint[], $5::bigint[]) AS u (model, id, segment, line)
-            WHERE o.model_id = u.model AND o.prediction_id = u.id AND o.segment_id = u.segment AND o.line = u.line
-              AND o.event_type = 'outcome' AND o.name = 'label' AND o.joined_hour IS DISTINCT FROM $1
-            """,
-            [
-                .time(hour.hour_ms), .integers(joined.map(\.model)), .texts(joined.map(\.predictionID)),
-                .integers(joined.map(\.segment)), .integers(joined.map(\.line)),
-            ])
-    }
-
-    private var neighbours: String {
-        """
-        SELECT f.model_id, n.hour, count(*)
-        FROM failed AS f, (VALUES ($2::timestamptz - interval '1 hour'), ($2::timestamptz + interval '1 hour')) AS n (hour)
-        GROUP BY 1, 2
-        """
-    }
-
-    /// Hints for this hour that failed: the hours beside it are tried once.
-    private func tryNeighbours(_ connection: Connection) throws {
-        try connection.query(
-            """
-            WITH failed AS (
-                UPDATE nadi_store.outcome SET hint_tried = true
-                WHERE model_id = ANY ($1::int[]) AND prediction_hour = $2 AND NOT hour_is_exact AND NOT hint_tried
-                  AND joined_hour IS NULL AND event_type = 'outcome' AND name = 'label'
-                RETURNING model_id
-            )
-            \(DirtyMarks.insert(neighbours))
-            """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
+    /// Lines of the hour whose prediction id had joined an earlier line, by model.
+    private var repeated: [Int64: Int64] {
+        var repeated: [Int64: Int64] = [:]
+        for model in hour.models {
+            let key = JoinResult.ModelHour(model: model.name, hour_s: hour.hour_ms / 1000)
+            repeated[model.id] = result.repeated[key]
+        }
+        return repeated
     }
 }
 
