@@ -40,8 +40,9 @@ if arguments.outcomes is not None:
 database.execute(f"""
 CREATE TEMP TABLE joined AS
 SELECT p.model_version, p.tags.region AS region, date_trunc('hour', p.time) AS hour,
-       CASE WHEN ok THEN p.prediction END AS prediction, CASE WHEN ok THEN p.score END AS score, o.label,
-       greatest(epoch_ms(o.time) - epoch_ms(p.time), 0) AS delay_ms, coalesce(p.status, 'ok') = 'ok' AS ok
+       CASE WHEN coalesce(p.status, 'ok') = 'ok' THEN p.prediction END AS prediction,
+       CASE WHEN coalesce(p.status, 'ok') = 'ok' THEN p.score END AS score, o.label,
+       greatest(epoch_ms(o.time) - epoch_ms(p.time), 0) AS delay_ms
 FROM read_json($files, format = 'newline_delimited', compression = 'zstd', columns = {{
     schema: 'INTEGER', type: 'VARCHAR', id: 'VARCHAR', time: 'TIMESTAMP', model_version: 'VARCHAR', prediction: 'BOOLEAN',
     score: 'DOUBLE', status: 'VARCHAR', tags: 'STRUCT(region VARCHAR)'}}) AS p
@@ -67,7 +68,8 @@ PARTS = {
         count(prediction) AS binary_count, count(*) FILTER (label AND prediction IS NOT NULL) AS label_positive_count,
         count(*) FILTER (prediction) AS predicted_positive_count, count(*) FILTER (prediction AND label) AS true_positive_count,
         count(score) AS log_loss_count,
-        coalesce(sum(-ln(CASE WHEN label THEN greatest(score, 1e-15) ELSE greatest(1 - score, 1e-15) END)), 0) AS log_loss_sum,
+        coalesce(sum(-ln(CASE WHEN label THEN greatest(score, 1e-15) ELSE greatest(1 - score, 1e-15) END))
+                 FILTER (score IS NOT NULL), 0) AS log_loss_sum,
         count(*) AS delay_count, sum(delay_ms)::DOUBLE / 1000 AS delay_sum"""),
     "confusion": ("prediction::VARCHAR AS predicted, label::VARCHAR AS label_class", "count(*) AS n"),
     "score": ("bin", "count(*) AS n, sum(label::INTEGER)::DOUBLE AS y, sum(score) AS p, sum(score * score) AS p2, "
