@@ -23,8 +23,8 @@ package struct Loader: Sendable {
     /// What objects that are added are binned on.
     let references: ReferenceSource
     let aggregate: AggregateObject
-    let makeJoiner: MakeJoiner
     let makeFinder: MakeFinder
+    let mappings: [Mapping]
     let progress: @Sendable (String) -> Void
 
     package init(
@@ -43,7 +43,7 @@ package struct Loader: Sendable {
         aggregators = AggregatorPool(settings, mappings)
         references = ReferenceSource(side, .fixed)
         aggregate = Aggregation.make(settings: settings, pool: aggregators)
-        makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
+        self.mappings = mappings
         makeFinder = Aggregation.makeFinder(mappings: mappings)
         self.progress = progress
     }

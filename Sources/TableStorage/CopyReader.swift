@@ -64,8 +64,11 @@ package struct CopyRow {
     /// The next column, a text; stops on NULL.
     package mutating func text() -> String { required(optionalText()) }
 
-    /// The bytes of the next column, a text; valid until the next row, stops on NULL.
+    /// The bytes of the next column, a text, with eight readable ones behind them; valid until the next row, stops on NULL.
     package mutating func textBytes() -> UnsafeBufferPointer<UInt8> { required(field()) }
+
+    /// The bytes of the next column, a text, with eight readable ones behind them; valid until the next row, nil for NULL.
+    package mutating func optionalTextBytes() -> UnsafeBufferPointer<UInt8>? { field() }
 
     /// The next column, a timestamptz, as milliseconds since the epoch; nil for NULL.
     package mutating func optionalTime() -> Int64? {
@@ -85,12 +88,22 @@ extension Connection {
     /// - Throws: ``DatabaseError``; rows that were handed out before do not count.
     package func copyOut(_ query: String, columns: Int, _ body: (inout CopyRow) -> Void) throws {
         let statement = "COPY (\(query)) TO STDOUT (FORMAT binary)"
+        // A row's bytes, and what must be readable behind them.
+        var padded = [UInt8](repeating: 0, count: 4096)
         try withCopyOut(statement) { bytes, isFirst in
-            guard let start = bytes.baseAddress else { return }
+            guard let source = bytes.baseAddress else { return }
+            if padded.count < bytes.count + 8 { padded = [UInt8](repeating: 0, count: bytes.count * 2 + 8) }
+            padded.withUnsafeMutableBufferPointer { buffer in
+                guard let start = buffer.baseAddress else { return }
+                start.update(from: source, count: bytes.count)
+                row(UnsafePointer(start), bytes.count, isFirst)
+            }
+        }
+        func row(_ start: UnsafePointer<UInt8>, _ size: Int, _ isFirst: Bool) {
             // A signature of 11 bytes, flags, and the length of nothing more.
             let header = isFirst ? 19 : 0
-            guard bytes.count >= header + 2 else { return }
-            var row = CopyRow(start + header, start + bytes.count, statement)
+            guard size >= header + 2 else { return }
+            var row = CopyRow(start + header, start + size, statement)
             let count = row.fieldCount()
             // -1 ends the rows.
             if count < 0 { return }

@@ -42,20 +42,6 @@ package enum Aggregation {
     }
 }
 
-/// Makes a joiner of some outcomes with the predictions of hours (begins, seconds since the epoch).
-package typealias MakeJoiner = @Sendable (_ outcomes: [WaitingOutcome], _ hours: Set<Int64>) -> OutcomeJoiner
-
-extension Aggregation {
-    /// What makes joiners for a configuration.
-    package static func makeJoiner(settings: LoadSettings, mappings: [Mapping]) -> MakeJoiner {
-        { outcomes, hours in
-            OutcomeJoiner(
-                outcomes, hours: hours, configuration: configuration(settings),
-                mappings: mappings)
-        }
-    }
-}
-
 /// A finder in the hands of one sweep, which makes it safe to send.
 struct LentFinder: @unchecked Sendable {
     let finder: PredictionFinder

@@ -1,18 +1,5 @@
-internal import EventModel
 internal import RecordBatches
 internal import TableStorage
-
-/// An outcome that may belong to an hour.
-struct JoinedOutcome: Sendable {
-    let model: Int64
-    /// The row's number: a newer version of the row has another.
-    let number: Int64
-    /// The hour that the row stands in: the joined one, or by a hint that failed one beside it.
-    let home_ms: Int64
-    /// Whether an earlier join looked for its prediction in its hour and did not find it.
-    let wasUnmatched: Bool
-    let waiting: WaitingOutcome
-}
 
 /// The outcomes that a join of an hour has to look for: those that stand in the hour, and those beside it whose hint failed.
 ///
@@ -65,42 +52,49 @@ struct JoinCandidates: Sendable {
         return counts.reduce(0) { $0 + $1.integer(1) }
     }
 
-    /// The rows of one part: all rows of a prediction id are in the same.
+    /// Puts the rows of one part into a table whose models are the hour's in their order: all rows of a prediction id are in
+    /// the same part. Each is called by its ``CandidateNumber``.
     ///
     /// Every part reads the rows of the whole hour on the server and sends its own.
+    /// - Parameter isWanted: asked before each row; once it says no, the rest is passed over.
     /// - Throws: ``DatabaseError``.
-    func read(part: Int, of parts: Int, _ connection: Connection) throws -> [JoinedOutcome] {
-        let names = Dictionary(hour.models.map { ($0.id, $0.name) }, uniquingKeysWith: { first, _ in first })
+    func fill(
+        _ table: OutcomeTable, part: Int, of parts: Int, _ connection: Connection, while isWanted: () -> Bool
+    ) throws {
+        let places = Dictionary(hour.models.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
         let columns = """
             o.model_id, o.outcome_no, o.prediction_hour, o.unmatched, o.event_type, o.name, o.prediction_id, o.event_time, \
             o.label_text, o.label_number, o.value, o.value_currency, o.score
             """
         let condition =
             parts <= 1 ? "true" : "(hashtextextended(o.prediction_id, 0) & 2147483647) % \(parts) = \(part)"
-        var out: [JoinedOutcome] = []
+        var model: Int64 = -1
+        var place: Int?
         try connection.copyOut(rows(columns, condition), columns: 13) { row in
-            let model = row.int()
+            guard isWanted() else { return }
+            let id = row.int()
+            if id != model {
+                model = id
+                place = places[id]
+            }
+            guard let place else { return }
             let number = row.bigint()
-            let home_ms = row.time()
+            let home = (row.time() - hour.hour_ms) / LoadClock.hour_ms
             let wasUnmatched = row.boolean()
-            let type: EventType = row.text() == EventType.feedback.rawValue ? .feedback : .outcome
-            let name = row.text()
-            let predictionID = row.text()
-            let time_ms = row.time()
-            let labelText = row.optionalText()
-            let labelNumber = row.optionalReal()
-            // Value, currency and score of rows that are no labels.
-            _ = row.optionalReal()
-            _ = row.optionalText()
-            _ = row.optionalReal()
-            out.append(
-                JoinedOutcome(
-                    model: model, number: number, home_ms: home_ms, wasUnmatched: wasUnmatched,
-                    waiting: WaitingOutcome(
-                        model: names[model] ?? "", predictionID: predictionID, type: type, name: name, time_ms: time_ms,
-                        labelText: labelText, labelNumber: labelNumber)))
+            let type = row.textBytes()
+            let name = UnsafeRawBufferPointer(row.textBytes())
+            var fields = OutcomeTable.Fields(name: name, predictionID: UnsafeRawBufferPointer(row.textBytes()))
+            fields.model = place
+            fields.type = type.first == UInt8(ascii: "f") ? .feedback : .outcome
+            fields.number = CandidateNumber(number: number, home: home, wasUnmatched: wasUnmatched).packed
+            fields.time_ms = row.time()
+            fields.labelText = row.optionalTextBytes().map(UnsafeRawBufferPointer.init)
+            fields.labelNumber = row.optionalReal()
+            fields.value = row.optionalReal()
+            fields.currency = row.optionalTextBytes().map(UnsafeRawBufferPointer.init)
+            fields.score = row.optionalReal()
+            table.append(fields)
         }
-        return out
     }
 
     /// Before and after midnight, rows of one key may stand in both days: the one whose hint failed meets the other, which a

@@ -1,16 +1,20 @@
-internal import EventSegments
 internal import ObjectStorage
 internal import RecordBatches
 internal import TableStorage
 
-/// Joins labels with their predictions, hour by hour: reads a dirty hour's objects again and replaces its outcomes.
+/// Joins outcomes with their predictions, hour by hour: reads a dirty hour's objects again and replaces its outcomes.
 ///
 /// An hour's turn comes when enough labels wait or the oldest has waited long enough, so that a trickle does not read
 /// the archive all day.
 struct JoinPass: Sendable {
     let loader: Loader
+    /// Memory of the hours that are joined at the same time.
+    private let budget: ByteBudget
 
-    init(_ loader: Loader) { self.loader = loader }
+    init(_ loader: Loader) {
+        self.loader = loader
+        budget = ByteBudget(loader.settings.join.memoryBytes)
+    }
 
     /// One hour and the models whose outcomes changed, as they were when they were read.
     struct DirtyHour: Sendable {
@@ -33,7 +37,15 @@ struct JoinPass: Sendable {
         var failed: [(hour_ms: Int64, reason: String)] = []
     }
 
-    /// Joins what is due, or all that is dirty.
+    /// What became of an hour.
+    private enum Outcome {
+        case joined(Bool)
+        case closed
+        case failed(any Error)
+    }
+
+    /// Joins what is due, or all that is dirty: two hours at a time, so that one reads its outcomes while the other reads its
+    /// objects.
     ///
     /// An hour that fails waits longer from time to time and holds up no other.
     /// - Throws: `DatabaseError`; `StorageError` once three hours in a row failed by it.
@@ -45,26 +57,42 @@ struct JoinPass: Sendable {
             let failed = Set(report.failed.map(\.hour_ms))
             let due = try await dueHours(everything: everything).filter { !failed.contains($0.hour_ms) }
             if due.isEmpty { break }
-            for hour in due {
-                do {
-                    if try await join(hour) { report.hours += 1 }
-                    storageFailures = 0
-                } catch let error as LoadError where error.code == .closedHour {
-                    try await close(hour)
-                } catch let error as DatabaseError where error.isRetryable {
-                    throw error
-                } catch let error as CancellationError {
-                    throw error
-                } catch {
-                    storageFailures = error is StorageError ? storageFailures + 1 : 0
-                    if storageFailures == 3 { throw error }
-                    report.failed.append((hour.hour_ms, "\(error)"))
-                    try await postpone(hour, "\(error)")
+            try await withThrowingTaskGroup(of: (DirtyHour, Outcome).self) { group in
+                var next = due.makeIterator()
+                for _ in 0..<Self.width { if let hour = next.next() { group.addTask { await attempt(hour) } } }
+                while let (hour, outcome) = try await group.next() {
+                    switch outcome {
+                    case .joined(let isDone):
+                        if isDone { report.hours += 1 }
+                        storageFailures = 0
+                    case .closed: try await close(hour)
+                    case .failed(let error as DatabaseError) where error.isRetryable: throw error
+                    case .failed(let error as CancellationError): throw error
+                    case .failed(let error):
+                        storageFailures = error is StorageError ? storageFailures + 1 : 0
+                        if storageFailures == 3 { throw error }
+                        report.failed.append((hour.hour_ms, "\(error)"))
+                        try await postpone(hour, "\(error)")
+                    }
+                    loader.progress("joined \(report.hours) hours")
+                    if let hour = next.next() { group.addTask { await attempt(hour) } }
                 }
-                loader.progress("joined \(report.hours) hours")
             }
         }
         return report
+    }
+
+    /// Hours that are joined at the same time.
+    private static let width = 2
+
+    private func attempt(_ hour: DirtyHour) async -> (DirtyHour, Outcome) {
+        do {
+            return (hour, .joined(try await join(hour)))
+        } catch let error as LoadError where error.code == .closedHour {
+            return (hour, .closed)
+        } catch {
+            return (hour, .failed(error))
+        }
     }
 
     /// Hours whose turn it is, those that wait longest first.
@@ -152,30 +180,31 @@ struct JoinPass: Sendable {
             }
             let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
             if hour.models.isEmpty { return false }
-            let (segments, candidates, outcomes) = try await loader.side.runWithRetries { connection in
+            let (segments, candidates, count, dictionary) = try await loader.side.runWithRetries { connection in
                 try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
+                // Segments before names: whatever predictions are read, their names were admitted.
                 let segments = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection)
                 var candidates = JoinCandidates(hour: hour)
-                _ = try candidates.count(connection)
-                return (segments, candidates, try candidates.read(part: 0, of: 1, connection))
+                let count = try candidates.count(connection)
+                return (segments, candidates, count, try JoinDictionary.load(hour, connection))
             }
-            let joiner = loader.makeJoiner(outcomes.map(\.waiting), [hour.hour_ms / 1000])
-            if !outcomes.isEmpty {
-                try await HourSources.read(segments, store: loader.store, formats: loader.formats) {
-                    _, bytes, places, _ in
-                    let wanted = Set(places)
-                    var place = -1
-                    try joiner.add(bytes) { _ in
-                        place += 1
-                        return wanted.contains(place)
-                    }
-                }
+            let memory = loader.settings.join.memoryBytes
+            let need = min(memory, JoinHour.need(count, slices: loader.settings.sliceTags.count))
+            await budget.take(need)
+            let joined: JoinHour.Joined
+            do {
+                joined = try await JoinHour(
+                    loader: loader, candidates: candidates, count: count, segments: segments, dictionary: dictionary,
+                    memory: memory
+                ).run()
+            } catch {
+                await budget.give(need)
+                throw error
             }
-            let result = joiner.result()
-            var record = JoinRecord(candidates)
-            record.add(outcomes, joined: result.joined.map(\.outcome))
+            await budget.give(need)
             let swap = JoinSwap(
-                hour: hour, expected: segments.map(\.id), record: record, result: result, caps: loader.settings.caps)
+                hour: hour, expected: segments.map(\.id), record: joined.record, result: joined.result,
+                dictionary: dictionary, caps: loader.settings.caps)
             do {
                 try await loader.database.runWithRetries { try swap.run($0) }
                 return true

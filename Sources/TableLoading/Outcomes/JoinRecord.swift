@@ -44,28 +44,24 @@ struct JoinRecord: Sendable {
         joinedTo = candidates.joinedTo
     }
 
-    /// Adds a part.
+    /// Adds a candidate.
     ///
-    /// - Parameter joined: places, in the part, of the outcomes whose prediction is in the hour.
-    mutating func add(_ part: [JoinedOutcome], joined: some Sequence<Int>) {
-        var isJoined = [Bool](repeating: false, count: part.count)
-        for place in joined { isJoined[place] = true }
-        for (place, outcome) in part.enumerated() {
-            let isHere = outcome.home_ms == hour.hour_ms
-            let kind: Kind
-            if isJoined[place] {
-                outcomes[outcome.model, default: 0] += 1
-                if isHere, !outcome.wasUnmatched { continue }
-                kind = isHere ? .found : .moved
-            } else {
-                if !isHere || outcome.wasUnmatched { continue }
-                kind = .lost
-            }
-            changes.append(
-                Change(
-                    number: outcome.number, model: Int32(truncatingIfNeeded: outcome.model),
-                    home: Int8((outcome.home_ms - hour.hour_ms) / LoadClock.hour_ms), kind: kind))
+    /// - Parameter isJoined: whether its prediction is in the hour.
+    mutating func add(model: Int64, _ candidate: CandidateNumber, isJoined: Bool) {
+        let isHere = candidate.home == 0
+        let kind: Kind
+        if isJoined {
+            outcomes[model, default: 0] += 1
+            if isHere, !candidate.wasUnmatched { return }
+            kind = isHere ? .found : .moved
+        } else {
+            if !isHere || candidate.wasUnmatched { return }
+            kind = .lost
         }
+        changes.append(
+            Change(
+                number: candidate.number, model: Int32(truncatingIfNeeded: model),
+                home: Int8(truncatingIfNeeded: candidate.home), kind: kind))
     }
 
     /// Writes it, in the swap's transaction, under the hour's exclusive lock and the outcome locks of its models.
