@@ -83,7 +83,7 @@ BEGIN
         LEFT JOIN predicted p ON p.at = b.at
         LEFT JOIN valued v ON v.at = b.at AND v.event_type = k.event_type AND v.name = k.name AND v.currency = k.currency
     ), means AS (
-        SELECT f.*, nadi_store.mean_over(f.total, nullif(f.trials, 0)) AS mean, nadi_store.mean_error(f.trials, f.total, f.squares) AS error FROM filled f
+        SELECT f.*, CASE WHEN f.trials > 0 THEN nadi_store.mean_over(f.total, f.trials) END AS mean, nadi_store.mean_error(f.trials, f.total, f.squares) AS error FROM filled f
     )
     SELECT m.at, m.event_type, m.name, m.currency, m.predictions::bigint, m.n::bigint, m.total, m.mean,
            m.mean - 1.959963984540054 * m.error, m.mean + 1.959963984540054 * m.error,

@@ -134,9 +134,10 @@ BEGIN
                              'log_loss', 'mae'] AS wanted) o
     WHERE p.class_id = 0 AND p.measure = ANY (o.wanted)
     UNION ALL
-    SELECT 22, 'value_per_prediction', v.name, v.currency, v.n, NULL, nadi_store.mean_over(v.total, nullif(v.n, 0)), x.error,
-           nadi_store.mean_over(v.total, nullif(v.n, 0)) - 1.959963984540054 * x.error, nadi_store.mean_over(v.total, nullif(v.n, 0)) + 1.959963984540054 * x.error
-    FROM valued v CROSS JOIN LATERAL (SELECT nadi_store.mean_error(v.n, v.total, v.squares) AS error) x;
+    SELECT 22, 'value_per_prediction', v.name, v.currency, v.n, NULL, x.mean, x.error, x.mean - 1.959963984540054 * x.error,
+           x.mean + 1.959963984540054 * x.error
+    FROM valued v CROSS JOIN LATERAL (SELECT CASE WHEN v.n > 0 THEN nadi_store.mean_over(v.total, v.n) END AS mean,
+                                             nadi_store.mean_error(v.n, v.total, v.squares) AS error) x;
 END
 $$;
 COMMENT ON FUNCTION nadi_store.version_measures(int[], int[], timestamptz, timestamptz) IS 'One side of nadi.compare_versions: each measure''s n, value, error and interval.';

@@ -1,7 +1,8 @@
 """Rows of outcome_hour and named_outcome_hour, made by NumPy of labels and scores that the test still has."""
 
+import contextlib
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from warehouse import START, Warehouse, code
@@ -24,6 +25,23 @@ class Labelled(Warehouse):
         super().__init__()
         self.edges = np.array([float(r["lower"]) for r in self.query("SELECT lower FROM nadi_store.score_edge ORDER BY bin")])
         self.classes = {}
+        self.models = {}
+        self.waiting = None
+
+    @contextlib.contextmanager
+    def batch(self):
+        """Rows copied within it go in together at its end."""
+        self.waiting = {}
+        yield
+        rows, self.waiting = self.waiting, None
+        for (table, columns), of in rows.items():
+            self.copy(table, list(columns), of)
+
+    def copy(self, table, columns, rows, then=""):
+        if self.waiting is None or not table.endswith(("_hour", "_day")):
+            return super().copy(table, columns, rows, then)
+        self.waiting.setdefault((table, tuple(columns)), []).extend(rows)
+        return []
 
     def series(self, model, version="1", variant="champion", key="all", value="all"):
         """A series of a model, which is made if it is not there."""
@@ -35,7 +53,9 @@ class Labelled(Warehouse):
 
     def category(self, series, values):
         """Numbers of classes of a series' model, 0 for None."""
-        model = int(self.query(f"SELECT model_id FROM nadi_store.series WHERE series_id = {series}")[0]["model_id"])
+        if series not in self.models:
+            self.models |= {int(r["series_id"]): int(r["model_id"]) for r in self.query("SELECT series_id, model_id FROM nadi_store.series")}
+        model = self.models[series]
         known = self.classes.setdefault(model, {None: 0})
         missing = sorted(set(values) - set(known), key=str)
         if missing:
@@ -147,6 +167,4 @@ class Labelled(Warehouse):
 
 
 def hours_after(value):
-    from datetime import datetime
-
     return (datetime.fromisoformat(value) - START).total_seconds() / 3600

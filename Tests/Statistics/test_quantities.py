@@ -40,8 +40,7 @@ def check_binary(row, p, y, said):
         "brier_score": metrics.brier_score_loss(y, p), "log_loss": metrics.log_loss(y, p), "calibration_error": ece(p, y)}
     for measure, value in truth.items():
         assert row[measure]["value"] == pytest.approx(value, abs=1e-6), measure
-    print("AUC", row["roc_auc"]["value"] - metrics.roc_auc_score(y, p))
-    assert row["roc_auc"]["value"] == pytest.approx(metrics.roc_auc_score(y, p), abs=0.005)
+    assert row["roc_auc"]["value"] == pytest.approx(metrics.roc_auc_score(y, p), abs=0.001)
     own = {"precision": said.sum(), "recall": y.sum(), "f1": (said | y).sum()}
     for measure in [*truth, "roc_auc"]:
         assert row[measure]["sample_count"] == own.get(measure, n), measure
@@ -92,7 +91,8 @@ def test_intervals_cover_the_truth(labels):
     rng = np.random.default_rng(5)
     n, draws = 1000, 200
     series = labels.series("coverage")
-    labels.request(series, {h: n for h in range(draws)})
+    with labels.batch():
+        labels.request(series, {h: n for h in range(draws)})
     big_p, big_y = scores_of(rng, 4_000_000, 0.3, 1.2)
     said = big_p > 0.4
     tp = (said & big_y).sum()
@@ -102,9 +102,10 @@ def test_intervals_cover_the_truth(labels):
              "recall_macro": (tp / (tp + fn) + no / (no + fp)) / 2, "precision_macro": (tp / (tp + fp) + no / (no + fn)) / 2,
              "f1_macro": (2 * tp / (2 * tp + fp + fn) + 2 * no / (2 * no + fp + fn)) / 2, "brier_score": ((big_p - big_y) ** 2).mean(),
              "log_loss": metrics.log_loss(big_y, big_p), "roc_auc": metrics.roc_auc_score(big_y[:1_000_000], big_p[:1_000_000])}
-    for hour in range(draws):
-        p, y = big_p[hour * n : (hour + 1) * n], big_y[hour * n : (hour + 1) * n]
-        labels.label(series, hour, predicted=spell(p > 0.4), labels=spell(y), scores=p)
+    with labels.batch():
+        for hour in range(draws):
+            p, y = big_p[hour * n : (hour + 1) * n], big_y[hour * n : (hour + 1) * n]
+            labels.label(series, hour, predicted=spell(p > 0.4), labels=spell(y), scores=p)
     rows = [r for first in range(0, draws, 50) for r in labels.performance("coverage", first, first + 50, "1 hour").values()]
     for measure, value in truth.items():
         held = [r["lower"] <= value <= r["upper"] for r in rows if r["measure"] == measure and r["class_name"] == "(all)"]
@@ -215,9 +216,8 @@ def test_nothing_there(labels):
     """No predictions, no labels, a version that is empty: said, not guessed."""
     series = labels.series("silent")
     labels.series("silent", version="2")
-    assert labels.performance("no such model") == {
-        (0, "(all)", "mae"): pytest.approx({**labels.performance("no such model")[0, "(all)", "mae"]})}
-    assert labels.performance("no such model")[0, "(all)", "mae"]["performance_state"] == "no_predictions"
+    nobody = labels.performance("no such model")
+    assert [(k, r["performance_state"]) for k, r in nobody.items()] == [((0, "(all)", "mae"), "no_predictions")]
     labels.request(series, {0: 1000, 1: 500})
     labels.category(series, ["yes", "no"])
     hours = labels.performance("silent", 0, 3, "1 hour")
