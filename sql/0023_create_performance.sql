@@ -25,7 +25,7 @@ COMMENT ON FUNCTION nadi_store.is_positive_class(text) IS 'Whether a class of a 
 -- multinomial confusion counts. Classes -1 and -2 are positive and negative of binary tasks, 0 (other) is no class.
 CREATE FUNCTION nadi_store.measured_performance(series int[], from_time timestamptz, to_time timestamptz, width interval)
 RETURNS TABLE (at timestamptz, class_id int, measure text, n float8, hits float8, value float8, error float8)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 500 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -47,14 +47,15 @@ BEGIN
             AS s(bin, n, y, p, p2, py)
         GROUP BY r.at, r.is_binary, s.bin HAVING sum(s.n) > 0
     ), scored AS (
-        SELECT c.at, sum(c.n) AS n, sum(c.p2 - 2 * c.py + c.y) AS brier,
-               sum(c.y * (1 - m.hit) ^ 2 + (c.n - c.y) * m.miss ^ 2) AS brier_sum, sum(c.y * (1 - m.hit) ^ 4 + (c.n - c.y) * m.miss ^ 4) AS brier_squares,
-               sum(-c.y * ln(l.hit) - (c.n - c.y) * ln(l.miss)) AS log_sum, sum(c.y * ln(l.hit) ^ 2 + (c.n - c.y) * ln(l.miss) ^ 2) AS log_squares
-        FROM cells c
-        CROSS JOIN LATERAL (SELECT CASE WHEN c.y > 0 AND c.py > 1e-60 THEN least(1, c.py / c.y) ELSE 0 END AS hit,
-                                   CASE WHEN c.n > c.y AND c.p - c.py > 1e-60 THEN least(1, (c.p - c.py) / (c.n - c.y)) ELSE 0 END AS miss) m
-        CROSS JOIN LATERAL (SELECT greatest(1e-15, m.hit) AS hit, greatest(1e-15, 1 - m.miss) AS miss) l
-        GROUP BY c.at
+        -- OFFSET 0: what is used several times is computed once.
+        SELECT l.at, sum(l.n) AS n, sum(l.p2 - 2 * l.py + l.y) AS brier,
+               sum(l.y * (1 - l.hit) ^ 2 + (l.n - l.y) * l.miss ^ 2) AS brier_sum, sum(l.y * (1 - l.hit) ^ 4 + (l.n - l.y) * l.miss ^ 4) AS brier_squares,
+               sum(-l.y * l.log_hit - (l.n - l.y) * l.log_miss) AS log_sum, sum(l.y * l.log_hit ^ 2 + (l.n - l.y) * l.log_miss ^ 2) AS log_squares
+        FROM (SELECT m.*, ln(greatest(1e-15, m.hit)) AS log_hit, ln(greatest(1e-15, 1 - m.miss)) AS log_miss
+              FROM (SELECT c.*, CASE WHEN c.y > 0 AND c.py > 1e-60 THEN least(1, c.py / c.y) ELSE 0 END AS hit,
+                           CASE WHEN c.n > c.y AND c.p - c.py > 1e-60 THEN least(1, (c.p - c.py) / (c.n - c.y)) ELSE 0 END AS miss
+                    FROM cells c OFFSET 0) m OFFSET 0) l
+        GROUP BY l.at
     ), bars AS (
         SELECT b.at, sum(abs(b.p - b.y)) AS gap FROM (
             SELECT c.at, sum(c.p) AS p, sum(c.y) AS y FROM cells c JOIN nadi_store.score_edge e ON e.bin = c.bin
@@ -159,7 +160,8 @@ CREATE FUNCTION nadi.performance(
 ) RETURNS TABLE (
     bucket_start timestamptz, bucket_end timestamptz, class_name text, measure text, sample_count bigint, prediction_count bigint,
     labelled_count bigint, label_coverage float8, value float8, lower float8, upper float8, performance_state text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -207,7 +209,8 @@ CREATE FUNCTION nadi.calibration(
     slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
 ) RETURNS TABLE (
     lower_score float8, upper_score float8, labelled_count bigint, score_mean float8, positive_share float8, lower float8, upper float8, gap float8
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -235,7 +238,8 @@ CREATE FUNCTION nadi.confusion(
     versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
     slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
 ) RETURNS TABLE (predicted_class text, labelled_class text, outcome_count bigint, share_of_label float8)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -273,7 +277,8 @@ CREATE FUNCTION nadi.label_delay(
 ) RETURNS TABLE (
     bucket_start timestamptz, prediction_count bigint, labelled_count bigint, label_coverage float8, delay_p50_seconds float8, delay_p95_seconds float8,
     delay_mean_seconds float8
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);

@@ -25,7 +25,8 @@ CREATE FUNCTION nadi.outcome_rates(
     bucket_start timestamptz, event_type text, outcome_name text, prediction_count bigint, outcome_count bigint, outcome_coverage float8,
     positive_count bigint, negative_count bigint, positive_rate float8, positive_lower float8, positive_upper float8,
     negative_rate float8, negative_lower float8, negative_upper float8, rate_state text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
@@ -62,7 +63,8 @@ CREATE FUNCTION nadi.outcome_values(
 ) RETURNS TABLE (
     bucket_start timestamptz, event_type text, outcome_name text, currency text, prediction_count bigint, value_count bigint, value_sum float8,
     value_per_prediction float8, lower float8, upper float8, value_state text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);

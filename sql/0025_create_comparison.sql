@@ -7,7 +7,8 @@ CREATE FUNCTION nadi.estimate_and_truth(
 ) RETURNS TABLE (
     bucket_start timestamptz, bucket_end timestamptz, measure text, prediction_count bigint, estimate float8, estimate_lower float8,
     estimate_upper float8, sample_count bigint, label_coverage float8, value float8, lower float8, upper float8, trust_state text, reason text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     earlier timestamptz := from_time - (to_time - from_time);
@@ -21,7 +22,7 @@ BEGIN
     ), realised AS (
         -- In multiclass tasks the estimates of precision, recall and f1 are means over classes.
         SELECT DISTINCT ON (s.part, p.bucket_start, split_part(p.measure, '_macro', 1)) s.part, split_part(p.measure, '_macro', 1) AS measure, p.bucket_start,
-               p.sample_count, p.label_coverage, p.value, p.lower, p.upper, p.performance_state
+               p.sample_count, p.labelled_count, p.label_coverage, p.value, p.lower, p.upper, p.performance_state
         FROM (VALUES (0, earlier, from_time), (1, from_time, to_time)) AS s(part, at, ends)
         CROSS JOIN LATERAL nadi.performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key, slice_values) p
         WHERE p.class_name = '(all)'
@@ -29,7 +30,7 @@ BEGIN
     ), pairs AS (
         -- The band of as many labels as came, not of as many predictions as there are.
         SELECT e.part, e.bucket_start AS at, e.bucket_end AS ends, e.measure, e.prediction_count AS n, e.estimate, e.estimate_state, e.reason,
-               greatest(e.upper - e.estimate, e.estimate - e.lower) * sqrt(greatest(1, e.prediction_count / nullif(r.sample_count, 0)::float8)) AS margin,
+               greatest(e.upper - e.estimate, e.estimate - e.lower) * sqrt(greatest(1, e.prediction_count / nullif(r.labelled_count, 0)::float8)) AS margin,
                coalesce(r.sample_count, 0) AS labels, coalesce(r.label_coverage, 0) AS coverage, r.value, r.lower, r.upper, r.performance_state
         FROM estimated e LEFT JOIN realised r ON r.part = e.part AND r.bucket_start = e.bucket_start AND r.measure = e.measure
     ), judged AS (
@@ -83,7 +84,7 @@ COMMENT ON FUNCTION nadi_store.student_limit(float8) IS 'The 0.975 quantile of S
 -- of both sides, whose outcomes say which names there are.
 CREATE FUNCTION nadi_store.version_measures(series int[], all_series int[], from_time timestamptz, to_time timestamptz)
 RETURNS TABLE (place int, measure text, outcome_name text, currency text, n float8, hits float8, value float8, error float8, lower float8, upper float8)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30 AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -149,7 +150,8 @@ CREATE FUNCTION nadi.compare_versions(
 ) RETURNS TABLE (
     measure text, outcome_name text, currency text, first_count bigint, first_value float8, second_count bigint, second_value float8,
     difference float8, lower float8, upper float8, p_value float8, comparison_state text
-) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     first int[] := nadi_store.matching_series(model, CASE WHEN first_version IS NOT NULL THEN ARRAY[first_version] END,
