@@ -36,7 +36,7 @@ package enum HourLocks {
     }
 
     /// Exclusive locks on the outcome rows of models, ascending, before them a shared one on the numbers of outcomes.
-    static func takeOutcomes(models: some Sequence<Int64>, _ connection: Connection) throws {
+    package static func takeOutcomes(models: some Sequence<Int64>, _ connection: Connection) throws {
         try connection.query("SELECT pg_advisory_xact_lock_shared($1::int, 0)", [.integer(outcomeSpace)])
         try connection.query(
             "SELECT count(pg_advisory_xact_lock($1::int, k)) FROM (SELECT unnest($2::int[]) AS k) AS u",

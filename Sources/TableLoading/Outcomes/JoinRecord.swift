@@ -68,7 +68,7 @@ struct JoinRecord: Sendable {
     ///
     /// Rows that changed since they were read have other numbers and are left alone; their hours are marked.
     /// - Parameter repeated: lines of predictions in the hour whose prediction id had joined an earlier line, by model.
-    /// - Throws: ``DatabaseError``.
+    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` where a row that it moves is no longer there; ``DatabaseError``.
     func write(repeated: [Int64: Int64], _ connection: Connection) throws {
         if !changes.isEmpty { try writeChanges(connection) }
         for model in hour.models.map(\.id).sorted() {
@@ -129,8 +129,12 @@ struct JoinRecord: Sendable {
                 """, [.time(hour.hour_ms)])
         }
         if holds(.moved) {
-            try OutcomeMoves.take(
+            let moved = try OutcomeMoves.take(
                 "DELETE FROM nadi_store.outcome AS o USING stage_join AS c WHERE \(rows(.moved))", to: hour.hour_ms, connection)
+            // What a join of the hour on the other side has taken meanwhile must not count here too.
+            guard moved == changes.count(where: { $0.kind == .moved }) else {
+                throw LoadError(.overtaken, "an outcome of the hour beside was placed elsewhere")
+            }
             try OutcomeMerge(connection: connection).run(numbers: .kept)
             try OutcomeWriting.markHours(connection)
         }

@@ -8,22 +8,22 @@ internal import TableStorage
 ///
 /// An hour is read only where it may hold something that was not looked for: outcomes newer than its last sweep, or segments
 /// that came since. Memory is 32 bytes for each id; beyond ``idsAtATime`` the hours are read as often as it takes.
-struct OutcomeSweep: Sendable {
+package struct OutcomeSweep: Sendable {
     let loader: Loader
     /// Most ids that are looked for in one reading.
     let idsAtATime: Int64
 
-    init(_ loader: Loader, idsAtATime: Int64 = 8_000_000) {
+    package init(_ loader: Loader, idsAtATime: Int64 = 8_000_000) {
         self.loader = loader
         self.idsAtATime = idsAtATime
     }
 
     /// What one sweep did.
-    struct Report: Sendable {
+    package struct Report: Sendable {
         /// Hours whose objects were read, newest first; again for each part of the ids.
-        var hours_ms: [Int64] = []
+        package fileprivate(set) var hours_ms: [Int64] = []
         /// Predictions that were found.
-        var found = 0
+        package fileprivate(set) var found = 0
     }
 
     /// An hour that may hold predictions that are waited for.
@@ -44,7 +44,7 @@ struct OutcomeSweep: Sendable {
     /// Sweeps now.
     /// - Throws: `StorageError`, `DatabaseError`; what was found before is kept.
     @discardableResult
-    func run() async throws -> Report {
+    package func run() async throws -> Report {
         var report = Report()
         let labelDays = loader.settings.retention.labelDays
         let waits = try await loader.side.runWithRetries { connection in
@@ -52,13 +52,15 @@ struct OutcomeSweep: Sendable {
                 "SELECT EXISTS (\(Self.waiting("1", newerThan: 0)))")[0].boolean(0)
         }
         if !waits { return report }
-        let (to, hours) = try await loader.side.runWithRetries { connection in
+        let (to, hours, count) = try await loader.side.runWithRetries { connection in
             // The number first: what is written later is newer, and what is loaded later changes an hour's segments.
             let to = try HourLocks.settledOutcomeNumber(connection)
-            return (to, try Self.hours(labelDays: labelDays, connection))
+            return (to, try Self.hours(labelDays: labelDays, connection), try Self.count(newerThan: 0, connection))
         }
-        // What was never swept is looked through for everything, the rest for what is new.
-        for group in [hours.filter { $0.sweptTo == 0 }, hours.filter { $0.sweptTo > 0 }] where !group.isEmpty {
+        // Where there are more ids than fit, hours that were never swept as they are are looked through for all of them, and
+        // the others for those that are new.
+        let groups = count <= idsAtATime ? [hours] : [hours.filter { $0.sweptTo == 0 }, hours.filter { $0.sweptTo > 0 }]
+        for group in groups where !group.isEmpty {
             try await sweep(group, newerThan: group.map(\.sweptTo).min() ?? 0, to: to, &report)
         }
         try await loader.side.runWithRetries { connection in
@@ -78,8 +80,7 @@ struct OutcomeSweep: Sendable {
                     try connection.query("SELECT model_name, model_id FROM nadi_store.model").rows.map {
                         ($0.text(0), $0.integer(1))
                     }, uniquingKeysWith: { first, _ in first }),
-                try connection.query(
-                    "SELECT count(*) FROM (\(Self.waiting("1", newerThan: newerThan))) AS w")[0].integer(0)
+                try Self.count(newerThan: newerThan, connection)
             )
         }
         let parts = max(1, (count + idsAtATime - 1) / idsAtATime)
@@ -157,6 +158,10 @@ struct OutcomeSweep: Sendable {
         WHERE o.prediction_day > \(OutcomeMerge.unplaced) AND o.unmatched AND NOT o.hour_is_exact
           AND o.outcome_no > \(newerThan) AND \(condition)
         """
+    }
+
+    private static func count(newerThan: Int64, _ connection: Connection) throws -> Int64 {
+        try connection.query("SELECT count(*) FROM (\(waiting("1", newerThan: newerThan))) AS w")[0].integer(0)
     }
 
     /// Hours with predictions of models that wait, in which something was not looked for, newest first.
