@@ -41,7 +41,7 @@ enum MergeStatements {
         "TRUNCATE " + (tables.map { "stage_\($0.table)" } + ["stage_outcome"]).joined(separator: ", ")
     }
 
-    private static func create(_ name: String, like table: String) -> String {
+    static func create(_ name: String, like table: String) -> String {
         """
         CREATE TEMP TABLE IF NOT EXISTS \(name) (LIKE nadi_store.\(table) INCLUDING DEFAULTS) ON COMMIT DELETE ROWS;
         """

@@ -3,7 +3,7 @@ internal import TableStorage
 
 /// The outcomes that a join of an hour has to look for: those that stand in the hour, and those beside it whose hint failed.
 ///
-/// ``count(_:)`` first, then the parts, each in a query of its own: what is written between them has a number beyond
+/// ``settle(_:)`` first, then the parts, each in a query of its own: what is written between them has a number beyond
 /// ``joinedTo``, is joined if it was read, and still counts as waiting, since its hour is marked anew.
 struct JoinCandidates: Sendable {
     let hour: JoinPass.DirtyHour
@@ -36,20 +36,31 @@ struct JoinCandidates: Sendable {
             """
     }
 
-    /// How many rows there are; fixes ``joinedTo``.
-    ///
-    /// Reads the hour's index once.
+    /// Fixes ``joinedTo``: a look at the ends of two indexes.
     /// - Throws: ``DatabaseError``.
-    mutating func count(_ connection: Connection) throws -> Int64 {
+    mutating func settle(_ connection: Connection) throws {
         try settleRivals(connection)
-        let counts = try connection.query(
+        let days = Set(beside_ms.map(LoadClock.day)).sorted().map(Self.day).joined(separator: ", ")
+        let numbers = try connection.query(
             """
-            SELECT model_id, count(*), max(outcome_no) FROM (\(rows("o.model_id, o.outcome_no"))) AS o GROUP BY 1
-            """
+            SELECT m, (SELECT max(o.outcome_no) FROM nadi_store.outcome AS o
+                       WHERE o.prediction_day = \(Self.day(hour.hour_ms)) AND o.model_id = m
+                         AND o.prediction_hour = \(Self.instant(hour.hour_ms))),
+                   (SELECT max(o.outcome_no) FROM nadi_store.outcome AS o
+                    WHERE o.prediction_day IN (\(days)) AND o.model_id = m AND o.unmatched AND NOT o.hour_is_exact
+                      AND o.prediction_hour IN (\(beside_ms.map(Self.instant).joined(separator: ", "))))
+            FROM unnest($1::int[]) AS m
+            """, [.integers(models)]
         ).rows
         joinedTo = Dictionary(
-            hour.models.map { ($0.id, 0) } + counts.map { ($0.integer(0), $0.integer(2)) }, uniquingKeysWith: max)
-        return counts.reduce(0) { $0 + $1.integer(1) }
+            numbers.map { ($0.integer(0), max($0.optionalInteger(1) ?? 0, $0.optionalInteger(2) ?? 0)) },
+            uniquingKeysWith: max)
+    }
+
+    /// How many rows there are: reads all of them on the server.
+    /// - Throws: ``DatabaseError``.
+    func count(_ connection: Connection) throws -> Int64 {
+        try connection.query("SELECT count(*) FROM (\(rows("o.model_id"))) AS o")[0].integer(0)
     }
 
     /// Puts the rows of one part into a table whose models are the hour's in their order: all rows of a prediction id are in

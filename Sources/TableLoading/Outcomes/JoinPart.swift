@@ -31,20 +31,13 @@ struct CandidateNumber {
 struct JoinHour: Sendable {
     let loader: Loader
     let candidates: JoinCandidates
-    /// How many candidates there are.
-    let count: Int64
     let segments: [HourSources.Segment]
     let dictionary: JoinDictionary
-    /// Memory for a part, in bytes.
+    /// Memory for outcomes and what joins them, in bytes.
     let memory: Int
 
     /// What is guessed for an outcome before its size is known, in bytes.
-    static let guess = 128
-
-    /// What an hour of so many outcomes takes, in bytes.
-    static func need(_ count: Int64, slices: Int) -> Int {
-        Int(min(count, 1 << 40)) * (guess + JoinTally.bytesPerPrediction(slices: slices))
-    }
+    private static let guess = 128
 
     /// Rows, and what becomes of the candidates.
     struct Joined: Sendable {
@@ -52,36 +45,44 @@ struct JoinHour: Sendable {
         var record: JoinRecord
     }
 
-    /// Runs the join.
+    private var nothing: Joined {
+        Joined(result: JoinResult(models: candidates.hour.models.count), record: JoinRecord(candidates))
+    }
+
+    /// Joins the hour in one part; nil where its outcomes take more memory than there is.
     /// - Throws: as ``JoinReading/read(_:)``; `DatabaseError`.
-    func run() async throws -> Joined {
-        let models = candidates.hour.models.count
-        var joined = Joined(result: JoinResult(models: models), record: JoinRecord(candidates))
-        if count == 0 { return joined }
-        let need = Self.need(count, slices: loader.settings.sliceTags.count)
-        var parts = max(1, (need + memory - 1) / memory)
-        var part = 0
-        while part < parts {
-            guard let table = try await table(part, of: parts) else {
-                // Outcomes are larger than was guessed.
-                parts *= 2
-                part = 0
-                joined = Joined(result: JoinResult(models: models), record: JoinRecord(candidates))
-                continue
-            }
-            try await join(table, into: &joined)
-            part += 1
-        }
+    func runAtOnce() async throws -> Joined? {
+        var joined = nothing
+        guard let table = try await table(0, of: 1) else { return nil }
+        try await join(table, into: &joined)
         return joined
+    }
+
+    /// Joins the hour in several parts.
+    /// - Throws: as ``JoinReading/read(_:)``; `DatabaseError`.
+    func runInParts() async throws -> Joined {
+        let count = try await loader.side.runWithRetries { try candidates.count($0) }
+        let each = Self.guess + JoinTally.bytesPerPrediction(slices: loader.settings.sliceTags.count)
+        var parts = max(2, (Int(count) * each + memory - 1) / memory)
+        while true {
+            var joined = nothing
+            var part = 0
+            while part < parts, let table = try await table(part, of: parts) {
+                try await join(table, into: &joined)
+                part += 1
+            }
+            if part == parts { return joined }
+            // Outcomes are larger than was guessed.
+            parts *= 2
+        }
     }
 
     /// The candidates of a part; nil where they take more memory than there is and are more than a few.
     private func table(_ part: Int, of parts: Int) async throws -> OutcomeTable? {
-        let expected = Int(count) / parts + Int(count) / parts / 16 + 16
         let find = JoinTally.bytesPerPrediction(slices: loader.settings.sliceTags.count)
-        let limit = memory + memory / 4
+        let limit = parts == 1 ? memory : memory + memory / 4
         return try await loader.side.runWithRetries { connection in
-            let table = OutcomeTable(models: candidates.hour.models.map(\.name), capacity: expected)
+            let table = OutcomeTable(models: candidates.hour.models.map(\.name))
             func isTooLarge() -> Bool { table.count > 1000 && table.memory + table.count * find > limit }
             var isOver = false
             try candidates.fill(table, part: part, of: parts, connection) {
@@ -93,6 +94,7 @@ struct JoinHour: Sendable {
     }
 
     private func join(_ table: OutcomeTable, into joined: inout Joined) async throws {
+        if table.count == 0 { return }
         let reading = JoinReading(
             loader: loader, hour_ms: candidates.hour.hour_ms, table: table, dictionary: dictionary)
         let tally = JoinTally(try await reading.read(segments), table, dictionary)

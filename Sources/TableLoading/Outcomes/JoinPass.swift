@@ -39,13 +39,14 @@ struct JoinPass: Sendable {
 
     /// What became of an hour.
     private enum Outcome {
-        case joined(Bool)
+        /// Joined, and still to be swapped; nil where there was nothing left to join.
+        case joined(JoinSwap?)
         case closed
         case failed(any Error)
     }
 
     /// Joins what is due, or all that is dirty: two hours at a time, so that one reads its outcomes while the other reads its
-    /// objects.
+    /// objects, and several hours in one transaction, since each swap derives its day anew.
     ///
     /// An hour that fails waits longer from time to time and holds up no other.
     /// - Throws: `DatabaseError`; `StorageError` once three hours in a row failed by it.
@@ -57,33 +58,59 @@ struct JoinPass: Sendable {
             let failed = Set(report.failed.map(\.hour_ms))
             let due = try await dueHours(everything: everything).filter { !failed.contains($0.hour_ms) }
             if due.isEmpty { break }
-            try await withThrowingTaskGroup(of: (DirtyHour, Outcome).self) { group in
-                var next = due.makeIterator()
-                for _ in 0..<Self.width { if let hour = next.next() { group.addTask { await attempt(hour) } } }
-                while let (hour, outcome) = try await group.next() {
-                    switch outcome {
-                    case .joined(let isDone):
-                        if isDone { report.hours += 1 }
-                        storageFailures = 0
-                    case .closed: try await close(hour)
-                    case .failed(let error as DatabaseError) where error.isRetryable: throw error
-                    case .failed(let error as CancellationError): throw error
-                    case .failed(let error):
-                        storageFailures = error is StorageError ? storageFailures + 1 : 0
-                        if storageFailures == 3 { throw error }
-                        report.failed.append((hour.hour_ms, "\(error)"))
-                        try await postpone(hour, "\(error)")
-                    }
-                    loader.progress("joined \(report.hours) hours")
-                    if let hour = next.next() { group.addTask { await attempt(hour) } }
-                }
-            }
+            try await run(due, &report, &storageFailures)
         }
         return report
     }
 
+    private func run(_ due: [DirtyHour], _ report: inout Report, _ storageFailures: inout Int) async throws {
+        var waiting = Array(due.reversed())
+        var ready: [JoinSwap] = []
+        var attempts: [Int64: Int] = [:]
+        try await withThrowingTaskGroup(of: (DirtyHour, Outcome).self) { group in
+            var running = 0
+            while true {
+                while running < Self.width, let hour = waiting.popLast() {
+                    attempts[hour.hour_ms, default: 0] += 1
+                    // Hours that others change all the time are left to the next run.
+                    if attempts[hour.hour_ms, default: 0] > 20 { continue }
+                    group.addTask { await attempt(hour) }
+                    running += 1
+                }
+                let isFull = ready.count == Self.swapsAtATime || ready.reduce(0) { $0 + $1.rows } > Self.rowsAtATime
+                if isFull || (running == 0 && !ready.isEmpty) {
+                    let swaps = ready
+                    ready = []
+                    let overtaken = try await loader.database.runWithRetries { try JoinSwap.run(swaps, $0) }
+                    waiting += overtaken
+                    report.hours += swaps.count - overtaken.count
+                    loader.progress("joined \(report.hours) hours")
+                    continue
+                }
+                guard let (hour, outcome) = try await group.next() else { break }
+                running -= 1
+                switch outcome {
+                case .joined(let swap):
+                    if let swap { ready.append(swap) }
+                    storageFailures = 0
+                case .closed: try await close(hour)
+                case .failed(let error as DatabaseError) where error.isRetryable: throw error
+                case .failed(let error as CancellationError): throw error
+                case .failed(let error):
+                    storageFailures = error is StorageError ? storageFailures + 1 : 0
+                    if storageFailures == 3 { throw error }
+                    report.failed.append((hour.hour_ms, "\(error)"))
+                    try await postpone(hour, "\(error)")
+                }
+            }
+        }
+    }
+
     /// Hours that are joined at the same time.
     private static let width = 2
+    /// Hours, and rows of hours, that are swapped in one transaction.
+    private static let swapsAtATime = 12
+    private static let rowsAtATime = 4000
 
     private func attempt(_ hour: DirtyHour) async -> (DirtyHour, Outcome) {
         do {
@@ -168,51 +195,46 @@ struct JoinPass: Sendable {
         }
     }
 
-    /// Joins an hour; false if there was nothing left to join.
-    private func join(_ due: DirtyHour) async throws -> Bool {
-        for _ in 0..<20 {
-            // Marks first: a label that comes after them keeps the hour marked.
-            let dirty = try await marked(due)
-            let aged = try await aged(dirty)
-            if !aged.isEmpty {
-                try await close(
-                    DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { aged.contains($0.id) }))
-            }
-            let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
-            if hour.models.isEmpty { return false }
-            let (segments, candidates, count, dictionary) = try await loader.side.runWithRetries { connection in
-                try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
-                // Segments before names: whatever predictions are read, their names were admitted.
-                let segments = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection)
-                var candidates = JoinCandidates(hour: hour)
-                let count = try candidates.count(connection)
-                return (segments, candidates, count, try JoinDictionary.load(hour, connection))
-            }
-            let memory = loader.settings.join.memoryBytes
-            let need = min(memory, JoinHour.need(count, slices: loader.settings.sliceTags.count))
-            await budget.take(need)
-            let joined: JoinHour.Joined
+    /// Joins an hour; nil if there was nothing left to join.
+    private func join(_ due: DirtyHour) async throws -> JoinSwap? {
+        // Marks first: a label that comes after them keeps the hour marked.
+        let dirty = try await marked(due)
+        let aged = try await aged(dirty)
+        if !aged.isEmpty {
+            try await close(DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { aged.contains($0.id) }))
+        }
+        let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
+        if hour.models.isEmpty { return nil }
+        let (segments, candidates, dictionary) = try await loader.side.runWithRetries { connection in
+            try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
+            // Segments before names: whatever predictions are read, their names were admitted.
+            let segments = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection)
+            var candidates = JoinCandidates(hour: hour)
+            try candidates.settle(connection)
+            return (segments, candidates, try JoinDictionary.load(hour, connection))
+        }
+        func joined(memory: Int, _ run: (JoinHour) async throws -> JoinHour.Joined?) async throws -> JoinHour.Joined? {
+            await budget.take(memory)
             do {
-                joined = try await JoinHour(
-                    loader: loader, candidates: candidates, count: count, segments: segments, dictionary: dictionary,
-                    memory: memory
-                ).run()
+                let joined = try await run(
+                    JoinHour(
+                        loader: loader, candidates: candidates, segments: segments, dictionary: dictionary,
+                        memory: memory))
+                await budget.give(memory)
+                return joined
             } catch {
-                await budget.give(need)
+                await budget.give(memory)
                 throw error
             }
-            await budget.give(need)
-            let swap = JoinSwap(
-                hour: hour, expected: segments.map(\.id), record: joined.record, result: joined.result,
-                dictionary: dictionary, caps: loader.settings.caps)
-            do {
-                try await loader.database.runWithRetries { try swap.run($0) }
-                return true
-            } catch let error as LoadError where error.code == .overtaken {
-                continue
-            }
         }
-        return false
+        let memory = loader.settings.join.memoryBytes
+        var result = try await joined(memory: memory / Self.width) { try await $0.runAtOnce() }
+        // An hour with more has all memory for itself.
+        if result == nil { result = try await joined(memory: memory) { try await $0.runInParts() } }
+        guard let result else { return nil }
+        return JoinSwap(
+            hour: hour, expected: segments.map(\.id), record: result.record, result: result.result,
+            dictionary: dictionary, caps: loader.settings.caps)
     }
 
     /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.

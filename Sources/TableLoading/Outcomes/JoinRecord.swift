@@ -35,6 +35,8 @@ struct JoinRecord: Sendable {
     /// By model, see ``JoinCandidates/joinedTo``.
     private let joinedTo: [Int64: Int64]
     private var changes: [Change] = []
+    /// Whether rows of outcomes are to be written.
+    var hasChanges: Bool { !changes.isEmpty }
     /// Outcomes that joined, by model.
     private(set) var outcomes: [Int64: Int64] = [:]
 

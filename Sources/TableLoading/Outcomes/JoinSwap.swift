@@ -20,49 +20,91 @@ struct JoinSwap {
         "error_label_sum", "error_label_square_sum", "delay_count", "delay_sum", "delay_bins", "delay_counts",
     ]
 
-    /// Runs the swap.
-    /// - Throws: ``LoadError`` with ``LoadError/Code/overtaken`` if the hour's segments changed since they were read, or if
-    ///   another loader has joined it meanwhile, perhaps with labels that this join has not seen.
-    func run(_ connection: Connection) throws {
-        let rows = try JoinRows(result, dictionary, caps: caps, connection)
+    /// How many rows it writes.
+    var rows: Int { result.outcomes.count + result.named.count }
+
+    /// Runs several swaps, those that write rows of outcomes one by one, the others in one transaction.
+    ///
+    /// - Returns: hours that are to be joined again: their segments changed since they were read, or another loader has
+    ///   joined them meanwhile, perhaps with outcomes that this join has not seen.
+    /// - Throws: ``DatabaseError``; a swap that was run before is kept, and runs as overtaken if it is run again.
+    static func run(_ swaps: [JoinSwap], _ connection: Connection) throws -> [JoinPass.DirtyHour] {
+        let plain = swaps.filter { !$0.record.hasChanges }
+        var overtaken: [JoinPass.DirtyHour] = []
+        for group in [plain] + swaps.filter(\.record.hasChanges).map({ [$0] }) where !group.isEmpty {
+            do {
+                overtaken += try swap(group.sorted { $0.hour.hour_ms < $1.hour.hour_ms }, connection)
+            } catch let error as LoadError where error.code == .overtaken {
+                overtaken += group.map(\.hour)
+            }
+        }
+        return overtaken
+    }
+
+    private static func swap(_ swaps: [JoinSwap], _ connection: Connection) throws -> [JoinPass.DirtyHour] {
+        let rows = try swaps.map { try JoinRows($0.result, $0.dictionary, caps: $0.caps, connection) }
+        let stages = ["outcome_hour", "named_outcome_hour"].map { MergeStatements.create("stage_\($0)", like: $0) }
+        // Moving outcomes takes more of them.
+        let moves = swaps.contains(where: \.record.hasChanges)
+        try connection.execute(moves ? MergeStatements.createStages : stages.joined(separator: "\n"))
+        return try connection.transaction {
+            try HourLocks.takeAll(swaps.map(\.hour.hour_ms), connection)
+            try HourLocks.takeOutcomes(models: swaps.flatMap { $0.hour.models.map(\.id) }, connection)
+            var current: [(swap: JoinSwap, rows: JoinRows)] = []
+            var overtaken: [JoinPass.DirtyHour] = []
+            for (swap, rows) in zip(swaps, rows) {
+                if try swap.isCurrent(connection) {
+                    current.append((swap, rows))
+                } else {
+                    overtaken.append(swap.hour)
+                }
+            }
+            for (swap, _) in current { try swap.delete(connection) }
+            try copyCounts(current, connection)
+            try copyNamed(current, connection)
+            for day in Set(current.map { LoadClock.day($0.swap.hour.hour_ms) }).sorted() {
+                try connection.query("SELECT nadi_store.derive_outcome_day($1)", [.time(day)])
+            }
+            for (swap, _) in current { try swap.record(connection) }
+            return overtaken
+        }
+    }
+
+    /// Whether the hour still is as it was read, and nobody else has joined it.
+    private func isCurrent(_ connection: Connection) throws -> Bool {
+        let now = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection).map(\.id)
+        guard now == expected else { return false }
         let models = hour.models.map(\.id)
-        try connection.execute(MergeStatements.createStages)
-        try connection.transaction {
-            try HourLocks.take(hour.hour_ms, connection)
-            try HourLocks.takeOutcomes(models: models, connection)
-            let now = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection).map(\.id)
-            guard now == expected else {
-                throw LoadError(.overtaken, "the hour's segments changed while they were read")
-            }
-            let dirty = try connection.query(
-                "SELECT model_id FROM nadi_store.dirty_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
-                [.time(hour.hour_ms), .integers(models)])
-            guard dirty.count == models.count else {
-                throw LoadError(.overtaken, "another loader has joined the hour")
-            }
-            for table in ["outcome_hour", "named_outcome_hour"] {
-                try connection.query(
-                    """
-                    DELETE FROM nadi_store.\(table) AS h USING nadi_store.series AS s
-                    WHERE h.series_id = s.series_id AND s.model_id = ANY ($1::int[]) AND h.hour = $2
-                    """, [.integers(models), .time(hour.hour_ms)])
-            }
-            try copy(rows.counts, connection)
-            try copy(rows.named, connection)
-            try connection.query("SELECT nadi_store.derive_outcome_day($1)", [.time(LoadClock.day(hour.hour_ms))])
-            try record.write(repeated: repeated, connection)
-            for model in hour.models {
-                let row: [SQLValue] = [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)]
-                try connection.query(
-                    "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3", row)
-                // Marked again since it was read: what is left waits from now on.
-                try connection.query(
-                    """
-                    UPDATE nadi_store.dirty_hour SET since = now(), waiting = greatest(1, waiting - $4), failures = 0,
-                        next_attempt_at = NULL, last_error = NULL
-                    WHERE model_id = $1 AND hour = $2 AND marks <> $3
-                    """, row + [.integer(model.waiting)])
-            }
+        let dirty = try connection.query(
+            "SELECT model_id FROM nadi_store.dirty_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
+            [.time(hour.hour_ms), .integers(models)])
+        return dirty.count == models.count
+    }
+
+    private func delete(_ connection: Connection) throws {
+        for table in ["outcome_hour", "named_outcome_hour"] {
+            try connection.query(
+                """
+                DELETE FROM nadi_store.\(table) AS h USING nadi_store.series AS s
+                WHERE h.series_id = s.series_id AND s.model_id = ANY ($1::int[]) AND h.hour = $2
+                """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
+        }
+    }
+
+    /// Writes what became of the outcomes, and takes the marks away.
+    private func record(_ connection: Connection) throws {
+        try record.write(repeated: repeated, connection)
+        for model in hour.models {
+            let row: [SQLValue] = [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)]
+            try connection.query(
+                "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3", row)
+            // Marked again since it was read: what is left waits from now on.
+            try connection.query(
+                """
+                UPDATE nadi_store.dirty_hour SET since = now(), waiting = greatest(1, waiting - $4), failures = 0,
+                    next_attempt_at = NULL, last_error = NULL
+                WHERE model_id = $1 AND hour = $2 AND marks <> $3
+                """, row + [.integer(model.waiting)])
         }
     }
 
@@ -71,16 +113,20 @@ struct JoinSwap {
         Dictionary(zip(hour.models.map(\.id), result.repeated), uniquingKeysWith: +)
     }
 
-    private func copy(_ counts: [(series: Int64, row: OutcomeCounts)], _ connection: Connection) throws {
-        if counts.isEmpty { return }
+    private static func copyCounts(
+        _ swaps: [(swap: JoinSwap, rows: JoinRows)], _ connection: Connection
+    ) throws {
+        if swaps.allSatisfy(\.rows.counts.isEmpty) { return }
         var writer = try connection.copy(into: "stage_outcome_hour", columns: Self.columns)
-        for (series, row) in counts {
+        for (hour_ms, series, row) in swaps.flatMap({ one in
+            one.rows.counts.map { (one.swap.hour.hour_ms, $0.series, $0.row) }
+        }) {
             let confusion = row.confusion.sorted {
                 ($0.key.predicted, $0.key.label) < ($1.key.predicted, $1.key.label)
             }
             let scores = row.scores.sorted { $0.key < $1.key }
             writer.append(series)
-            writer.append(time: hour.hour_ms)
+            writer.append(time: hour_ms)
             writer.append(row.labelled)
             writer.append(row.classified)
             writer.append(row.correct)
@@ -112,16 +158,18 @@ struct JoinSwap {
             try writer.endRow()
         }
         try writer.finish()
-        try insert("outcome_hour", Self.columns, order: "series_id", connection)
+        try insert("outcome_hour", Self.columns, order: "series_id, hour", connection)
     }
 
-    private func copy(_ rows: [JoinRows.Named], _ connection: Connection) throws {
-        if rows.isEmpty { return }
+    private static func copyNamed(
+        _ swaps: [(swap: JoinSwap, rows: JoinRows)], _ connection: Connection
+    ) throws {
+        if swaps.allSatisfy(\.rows.named.isEmpty) { return }
         let columns = MergeStatements.columns("named_outcome_hour", "hour")
         var writer = try connection.copy(into: "stage_named_outcome_hour", columns: columns)
-        for row in rows {
+        for (hour_ms, row) in swaps.flatMap({ one in one.rows.named.map { (one.swap.hour.hour_ms, $0) } }) {
             writer.append(row.series)
-            writer.append(time: hour.hour_ms)
+            writer.append(time: hour_ms)
             writer.append(row.name.type.rawValue)
             writer.append(row.name.name)
             writer.append(row.name.currency)
@@ -137,10 +185,10 @@ struct JoinSwap {
             try writer.endRow()
         }
         try writer.finish()
-        try insert("named_outcome_hour", columns, order: "series_id, event_type, name, currency", connection)
+        try insert("named_outcome_hour", columns, order: "series_id, hour, event_type, name, currency", connection)
     }
 
-    private func insert(_ table: String, _ columns: [String], order: String, _ connection: Connection) throws {
+    private static func insert(_ table: String, _ columns: [String], order: String, _ connection: Connection) throws {
         let names = columns.joined(separator: ", ")
         try connection.query(
             """
