@@ -1,4 +1,5 @@
 import EventSegments
+import ObjectStorage
 import TableLoading
 import TableStorage
 import TestSupport
@@ -123,7 +124,7 @@ struct OutcomeSweepTests {
         try await pipeline.store.delete(key)
         try await label(pipeline, 1, ["0-1"])
         #expect(try await sweep(pipeline).hours_ms == [hour(2), hour(1), hour(0)])
-        _ = try await pipeline.store.put(key, bytes, .init())
+        _ = try await pipeline.store.put(key, bytes, PutOptions())
         let report = try await sweep(pipeline)
         #expect(report.hours_ms == [hour(0)])
         #expect(report.found == 1)
