@@ -153,4 +153,25 @@ struct OutcomeSweepTests {
         try other.execute("COMMIT")
         #expect(try await first.found == 1)
     }
+
+    /// `check` counts lines as they came: what the sweep found since is no excuse.
+    @Test(arguments: [false, true]) func checkWarnsOfOutcomesWithoutATime(timed: Bool) async throws {
+        let pipeline = try Pipeline()
+        try await threeHours(pipeline)
+        var writer = TestWriter("two", 1)
+        for line in 0..<5 {
+            let time = hour(1) + Int64(line) * 1000
+            writer.append(
+                TestEvents.outcome(time + 60_000, prediction: "1-\(line)", predictionTime_ms: timed ? time : nil))
+        }
+        try await pipeline.put([writer.seal(at: hour(4), end: true)])
+        _ = try await pipeline.load(joinNow: true, sweepNow: true)
+        #expect(try pipeline.arrivals() == Arrivals(lines: 5, joined: 5))
+        var check = Check()
+        check.database(pipeline.database.uri, migrations: nil, now_ms: LoadClock.now_ms())
+        let warned = check.items.contains {
+            $0.verdict == .warning && $0.text.hasPrefix("5 of 5 outcomes of the last 7 days carry neither")
+        }
+        #expect(warned == !timed, "\(check.text)")
+    }
 }
