@@ -131,14 +131,14 @@ struct OutcomeMerge {
             UPDATE nadi_store.outcome AS o SET prediction_hour = s.prediction_hour, hour_is_exact = true, unmatched = false,
                 outcome_no = nextval('nadi_store.outcome_number')
             FROM stage_clash AS c JOIN stage_outcome AS s ON s.ctid = c.place
-            WHERE NOT c.wins AND s.hour_is_exact AND NOT c.hour_is_exact
+            WHERE NOT c.wins AND s.hour_is_exact AND NOT c.hour_is_exact AND s.prediction_hour <> c.prediction_hour
               AND o.prediction_day = c.prediction_day AND o.model_id = c.model_id AND o.prediction_hour = c.prediction_hour
               AND o.outcome_no = c.outcome_no AND o.prediction_id = s.prediction_id
             RETURNING o.model_id, s.prediction_hour AS new, c.prediction_hour AS old
         )
         INSERT INTO stage_mark (model_id, hour, waiting)
         SELECT model_id, new, count(*) FROM learnt GROUP BY 1, 2
-        UNION ALL SELECT model_id, old, count(*) FROM learnt WHERE new <> old GROUP BY 1, 2
+        UNION ALL SELECT model_id, old, count(*) FROM learnt GROUP BY 1, 2
         """
 
     private static let dropOlder = supersede(
@@ -153,8 +153,8 @@ struct OutcomeMerge {
         """
         WITH marked AS (
             INSERT INTO stage_mark (model_id, hour, waiting)
-            SELECT c.model_id, c.prediction_hour, count(*) FROM stage_clash AS c
-            WHERE c.wins AND c.prediction_hour IS NOT NULL GROUP BY 1, 2
+            SELECT c.model_id, c.prediction_hour, count(*) FROM stage_clash AS c JOIN stage_outcome AS s ON s.ctid = c.place
+            WHERE c.wins AND c.prediction_hour <> s.prediction_hour GROUP BY 1, 2
         ), gone AS (
             SELECT arrival_day, event_type, model_id FROM stage_clash WHERE wins
         )

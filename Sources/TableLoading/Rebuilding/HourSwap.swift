@@ -70,9 +70,13 @@ struct HourSwap {
     private static let withOutcomes = """
         SELECT m.model_id, $1::timestamptz, 1 FROM nadi_store.model AS m
         WHERE NOT EXISTS (SELECT FROM nadi_store.join_hour AS j WHERE j.model_id = m.model_id AND j.hour = $1 AND j.is_final)
-          AND (EXISTS (SELECT FROM nadi_store.outcome AS o WHERE o.model_id = m.model_id AND o.prediction_hour = $1)
+          AND (EXISTS (SELECT FROM nadi_store.outcome AS o
+                       WHERE o.prediction_day = ($1::timestamptz AT TIME ZONE 'UTC')::date AND o.model_id = m.model_id
+                         AND o.prediction_hour = $1)
                OR EXISTS (SELECT FROM nadi_store.outcome AS o
-                          WHERE o.model_id = m.model_id AND o.unmatched AND NOT o.hour_is_exact AND o.prediction_hour
+                          WHERE o.prediction_day IN ((($1::timestamptz - interval '1 hour') AT TIME ZONE 'UTC')::date,
+                                                     (($1::timestamptz + interval '1 hour') AT TIME ZONE 'UTC')::date)
+                            AND o.model_id = m.model_id AND o.unmatched AND NOT o.hour_is_exact AND o.prediction_hour
                               IN ($1::timestamptz - interval '1 hour', $1::timestamptz + interval '1 hour'))
                OR EXISTS (SELECT FROM nadi_store.join_hour AS j WHERE j.model_id = m.model_id AND j.hour = $1))
         """

@@ -1,3 +1,4 @@
+import DurableIO
 import Glibc
 import TableLoading
 import TableStorage
@@ -74,6 +75,9 @@ struct JoinKillTests {
         #expect(try Program.run(["load", "--all", "--join-now", "--sweep-now", "--config", path]) == 0)
         #expect(try Program.run(["audit", "--config", path]) == 0)
         #expect(try pipeline.quality() == [480, 320])
+        let metrics = String(decoding: try DurableFile.read(path: pipeline.folder["nadi.prom"]), as: UTF8.self)
+        #expect(metrics.contains("\nnadi_load_outcomes_waiting 0\n"))
+        #expect(metrics.contains("\nnadi_load_hours_to_join 0\n"))
         try pipeline.expectOutcomesBalance()
         try await pipeline.expectSameAsFresh()
     }

@@ -1,4 +1,5 @@
 import EventSegments
+import ObjectStorage
 import TableLoading
 import TableStorage
 import TestSupport
@@ -123,7 +124,7 @@ struct OutcomeSweepTests {
         try await pipeline.store.delete(key)
         try await label(pipeline, 1, ["0-1"])
         #expect(try await sweep(pipeline).hours_ms == [hour(2), hour(1), hour(0)])
-        _ = try await pipeline.store.put(key, bytes, .init())
+        _ = try await pipeline.store.put(key, bytes, PutOptions())
         let report = try await sweep(pipeline)
         #expect(report.hours_ms == [hour(0)])
         #expect(report.found == 1)
@@ -151,5 +152,26 @@ struct OutcomeSweepTests {
         #expect(try await LoaderWatch(pipeline).wait(for: 1).count == 1)
         try other.execute("COMMIT")
         #expect(try await first.found == 1)
+    }
+
+    /// `check` counts lines as they came: what the sweep found since is no excuse.
+    @Test(arguments: [false, true]) func checkWarnsOfOutcomesWithoutATime(timed: Bool) async throws {
+        let pipeline = try Pipeline()
+        try await threeHours(pipeline)
+        var writer = TestWriter("two", 1)
+        for line in 0..<5 {
+            let time = hour(1) + Int64(line) * 1000
+            writer.append(
+                TestEvents.outcome(time + 60_000, prediction: "1-\(line)", predictionTime_ms: timed ? time : nil))
+        }
+        try await pipeline.put([writer.seal(at: hour(4), end: true)])
+        _ = try await pipeline.load(joinNow: true, sweepNow: true)
+        #expect(try pipeline.arrivals() == Arrivals(lines: 5, joined: 5))
+        var check = Check()
+        check.database(pipeline.database.uri, migrations: nil, now_ms: LoadClock.now_ms())
+        let warned = check.items.contains {
+            $0.verdict == .warning && $0.text.hasPrefix("5 of 5 outcomes of the last 7 days carry neither")
+        }
+        #expect(warned == !timed, "\(check.text)")
     }
 }
