@@ -115,10 +115,13 @@ package struct OutcomeSweep: Sendable {
                     continue
                 }
                 // What the first part has seen: what came since is there for the next sweep.
-                if part == 0 { swept[hour.begin_ms] = segments.map(\.id) }
-                if part == parts - 1, let seen = swept[hour.begin_ms] { try await remember(hour.begin_ms, seen, to) }
+                if swept[hour.begin_ms] == nil { swept[hour.begin_ms] = segments.map(\.id) }
+                if parts == 1 { try await remember(hour.begin_ms, segments.map(\.id), to) }
             }
         }
+        // A part that did not read an hour had nothing left to look for.
+        if parts == 1 { return }
+        for (hour_ms, seen) in swept where !passedOver.contains(hour_ms) { try await remember(hour_ms, seen, to) }
     }
 
     private func read(_ hour_ms: Int64, _ segments: [HourSources.Segment], _ lent: LentFinder) async throws -> Int {
