@@ -163,6 +163,74 @@ struct MemoryTests {
         #expect(arrived.integer(0) == Int64(count))
     }
 
+    /// One segment of predictions or labels, from number `first` on, over a span of time; even labels are true, and all
+    /// predictions.
+    private func put(
+        _ pipeline: Pipeline, number: Int, labels: Bool, _ range: Range<Int>, from begin_ms: Int64, step_us: Int
+    ) throws {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(range.count * 230)
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: 1000) {
+            // A thousand lines share their time; ids of version 7 begin with it.
+            let time_ms = begin_ms + Int64(start * step_us / 1000)
+            let hex = String(time_ms, radix: 16)
+            let made = String(repeating: "0", count: 12 - hex.count) + hex
+            let id = "\(made.prefix(8))-\(made.suffix(4))-7c3a-8f1d-"
+            let time = Timestamp.format(time_ms + (labels ? 60_000 : 0))
+            let head =
+                labels
+                ? "{\"schema\":1,\"type\":\"outcome\",\"time\":\"\(time)\",\"model_name\":\"m\",\"prediction_id\":\"\(id)"
+                : "{\"schema\":1,\"type\":\"prediction\",\"time\":\"\(time)\",\"model_name\":\"m\",\"model_version\":\"1\","
+                    + "\"score\":0.75,\"prediction\":true,\"tags\":{\"region\":\"eu\"},\"id\":\"\(id)"
+            let prefix = Array(head.utf8)
+            let ends = labels ? ["\",\"label\":true}\n", "\",\"label\":false}\n"] : ["\"}\n", "\"}\n"]
+            let tails = ends.map { Array($0.utf8) }
+            for index in start..<min(start + 1000, range.upperBound) {
+                bytes.append(contentsOf: prefix)
+                var rest = 100_000_000_000 + index
+                var divisor = 100_000_000_000
+                while divisor > 0 {
+                    bytes.append(UInt8(48 + rest / divisor))
+                    rest %= divisor
+                    divisor /= 10
+                }
+                bytes.append(contentsOf: tails[index % 2])
+            }
+        }
+        try pipeline.write(SegmentBody(bytes, lines: range.count), number: number)
+    }
+
+    /// As many labels as predictions, of a day or all of one hour, which takes several parts.
+    @Test(arguments: [false, true]) func aLabelForEveryPrediction(inOneHour: Bool) async throws {
+        let pipeline = try Pipeline()
+        let count = Self.isFull ? 10_000_000 : inOneHour ? 1_000_000 : 200_000
+        let span_us = (inOneHour ? 3_590 : 86_390) * 1_000_000
+        let begin_ms = Pipeline.base_ms - (inOneHour ? 0 : LoadClock.day_ms)
+        for (number, first) in stride(from: 0, to: count, by: 250_000).enumerated() {
+            let range = first..<min(count, first + 250_000)
+            try put(
+                pipeline, number: 2 * number + 1, labels: false, range, from: begin_ms, step_us: span_us / count)
+            try put(
+                pipeline, number: 2 * number + 2, labels: true, range, from: begin_ms, step_us: span_us / count)
+        }
+        _ = try await load(pipeline)
+        let connection = try pipeline.database.connect()
+        #expect(try connection.query("SELECT count(*) FROM nadi_store.outcome_hour")[0].integer(0) == 0)
+        _ = try await load(pipeline, ["--join-now"])
+        let row = try connection.query(
+            """
+            SELECT sum(labelled)::bigint, sum(correct)::bigint, sum(binary_count)::bigint, count(*),
+                   (SELECT sum(count)::bigint FROM nadi_store.named_outcome_hour JOIN nadi_store.series USING (series_id)
+                    WHERE slice_key = 'all' AND name = 'label')
+            FROM nadi_store.outcome_hour JOIN nadi_store.series USING (series_id) WHERE slice_key = 'all'
+            """)[0]
+        #expect(row.integer(0) == Int64(count) && row.integer(1) == Int64(count / 2))
+        #expect(row.integer(2) == Int64(count) && row.integer(4) == Int64(count))
+        #expect(row.integer(3) == (inOneHour ? 1 : 24) || !inOneHour && row.integer(3) == 25)
+        let joined = try connection.query("SELECT sum(outcomes)::bigint, sum(repeated_ids)::bigint FROM nadi_store.join_hour")
+        #expect(joined[0].integer(0) == Int64(count) && joined[0].integer(1) == 0)
+    }
+
     @Test func aMillionNamesOfEachKind() async throws {
         let pipeline = try Pipeline()
         let count = Self.isFull ? 1_000_000 : 100_000

@@ -108,15 +108,21 @@ struct TableDump {
             """
             SELECT concat_ws('/', m.model_name, event_type, name, prediction_id),
                    concat_ws('|', revision, event_time, event_id, label_text, label_number, value, score,
-                             prediction_hour, joined_hour, arrival_day), ARRAY[0]
-            FROM nadi_store.outcome AS t JOIN nadi_store.model AS m USING (model_id)
+                             prediction_hour, is_joined, arrival_day), ARRAY[0]
+            FROM nadi_store.outcome_state AS t JOIN nadi_store.model AS m USING (model_id)
             """, connection)
         try add(
             "outcome_arrival",
             """
             SELECT concat_ws('/', arrival_day, event_type, m.model_name),
-                   concat_ws('|', lines, superseded, too_late, aged_out), ARRAY[0]
+                   concat_ws('|', lines, superseded, too_late, aged_out, untimed), ARRAY[0]
             FROM nadi_store.outcome_arrival AS t JOIN nadi_store.model AS m USING (model_id)
+            """, connection)
+        try add(
+            "join_hour",
+            """
+            SELECT m.model_name || '/' || hour, concat_ws('|', predictions, outcomes, repeated_ids, is_final), ARRAY[0]
+            FROM nadi_store.join_hour AS t JOIN nadi_store.model AS m USING (model_id)
             """, connection)
         try add(
             "deployment",
@@ -132,16 +138,26 @@ struct TableDump {
                     table,
                     """
                     SELECT \(series) || ' ' || \(time),
-                           concat_ws('|', labelled, classified, correct, score_bins, score_counts, log_loss_count,
+                           concat_ws('|', labelled, classified, correct, binary_count, label_positive_count,
+                               predicted_positive_count, true_positive_count, score_bins, score_counts, log_loss_count,
                                error_count, delay_count, delay_bins, delay_counts,
                                (SELECT string_agg(coalesce(p.value, '?') || '>' || coalesce(l.value, '?') || '=' || u.n,
                                                   ',' ORDER BY p.value COLLATE "C", l.value COLLATE "C")
                                 FROM unnest(confusion_predicted, confusion_labels, confusion_counts) AS u (p, l, n)
                                 LEFT JOIN nadi_store.category AS p ON p.category_id = u.p
                                 LEFT JOIN nadi_store.category AS l ON l.category_id = u.l)),
-                           ARRAY[log_loss_sum, error_sum, error_abs_sum, error_square_sum, delay_sum] || score_sum_y
+                           ARRAY[log_loss_sum, error_sum, error_abs_sum, error_square_sum, error_label_sum,
+                               error_label_square_sum, delay_sum] || score_sum_y
                                || score_sum_p || score_sum_p2 || score_sum_py
                     FROM nadi_store.\(table) AS t
+                    """, connection)
+                try add(
+                    "named_\(table)",
+                    """
+                    SELECT \(series) || concat_ws(' ', '', \(time), event_type, name, currency),
+                           concat_ws('|', count, positive_count, negative_count, value_count, score_count),
+                           ARRAY[value_sum, value_square_sum, score_sum, score_square_sum]
+                    FROM nadi_store.named_\(table) AS t
                     """, connection)
             }
         }

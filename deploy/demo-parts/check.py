@@ -1,5 +1,5 @@
 """The demo's cross-check: DuckDB reads the bucket's objects, and nothing else, and must find what PostgreSQL's views say:
-requests, errors, classes, and each numeric feature's mean and standard deviation, by model and hour. Then what `nadi drift`
+requests, errors, classes, labels, thumbs, and each numeric feature's mean and standard deviation, by model and hour. Then what `nadi drift`
 says of the iris model, against PSI and the exact KS distance of the raw values and the reference's file."""
 
 import argparse
@@ -50,12 +50,22 @@ database.execute(
     {"files": str(objects / "**/*.jsonl.zst")})
 database.execute("""
 CREATE TABLE prediction AS
-SELECT json->>'model_name' AS model, date_trunc('hour', (json->>'time')::TIMESTAMP) AS hour,
+SELECT coalesce(json->>'prediction_id', json->>'id') AS id, json->>'model_name' AS model, date_trunc('hour', (json->>'time')::TIMESTAMP) AS hour,
        coalesce(json->>'status', 'ok') <> 'ok' AS failed, json->>'prediction' AS class, json->'features' AS features
 FROM line WHERE json->>'type' = 'prediction' AND (json->>'schema')::INTEGER = 1
 UNION ALL
-SELECT 'fraud', date_trunc('hour', (json->>'ts')::TIMESTAMP), false, json->'out'->>'class', json->'input'
+SELECT NULL, 'fraud', date_trunc('hour', (json->>'ts')::TIMESTAMP), false, json->'out'->>'class', json->'input'
 FROM line WHERE json->>'type' IS NULL AND json->>'ver' IS NOT NULL;
+
+-- What came true and what users said, by the prediction's hour: the newest of each prediction, type and name.
+CREATE TABLE outcome AS
+SELECT p.model, p.hour, o.type, o.name, p.failed, p.class, o.label, o.score
+FROM prediction AS p JOIN (
+    SELECT json->>'type' AS type, coalesce(json->>'name', 'label') AS name, json->>'model_name' AS model, json->>'prediction_id' AS prediction,
+           json->>'label' AS label, (json->>'score')::DOUBLE AS score,
+           row_number() OVER (PARTITION BY json->>'type', json->>'model_name', json->>'name', json->>'prediction_id'
+                              ORDER BY coalesce((json->>'revision')::BIGINT, 0) DESC, (json->>'time')::TIMESTAMP DESC, json->>'id' DESC) AS place
+    FROM line WHERE json->>'type' IN ('outcome', 'feedback')) AS o ON o.model = p.model AND o.prediction = p.id AND o.place = 1;
 
 CREATE VIEW feature AS
 SELECT model, hour, name, count(value) AS n, avg(value) AS mean, stddev_samp(value) AS std
@@ -122,6 +132,19 @@ agree &= compare(
               WHERE slice_key = 'all' AND feature_role = 'feature' AND numeric_count > 0
               WINDOW w AS (PARTITION BY model_name, bucket_start, feature_name)) AS s
         GROUP BY 1, 2, 3""")
+
+agree &= compare(
+    "labels and correct predictions",
+    """SELECT model, hour, '-', count(*), count(*) FILTER (WHERE NOT failed AND class = label)
+       FROM outcome WHERE type = 'outcome' AND name = 'label' GROUP BY ALL""",
+    f"SELECT model_name, {HOUR}, '-', sum(labelled_count), sum(correct_count) FROM nadi.outcome_hour "
+    "WHERE slice_key = 'all' AND labelled_count > 0 GROUP BY 1, 2")
+agree &= compare(
+    "thumbs and thumbs-down",
+    """SELECT model, hour, name, count(*), count(*) FILTER (WHERE score <= 0)
+       FROM outcome WHERE type = 'feedback' GROUP BY ALL""",
+    f"SELECT model_name, {HOUR}, outcome_name, sum(outcome_count), sum(negative_count) FROM nadi.named_outcome_hour "
+    "WHERE slice_key = 'all' AND event_type = 'feedback' GROUP BY 1, 2, 3")
 
 
 # --- drift: from the raw values of the bucket and of the reference's file, with formulas of its own ---------------------

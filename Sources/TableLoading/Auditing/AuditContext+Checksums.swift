@@ -8,6 +8,7 @@ extension AuditContext {
         ("request_minute", "minute", series), ("request_hour", "hour", series), ("request_day", "day", series),
         ("feature_hour", "hour", feature), ("feature_day", "day", feature), ("score_hour", "hour", score),
         ("score_day", "day", score), ("outcome_hour", "hour", series), ("outcome_day", "day", series),
+        ("named_outcome_hour", "hour", named), ("named_outcome_day", "day", named),
         ("resource_minute", "minute", resource), ("resource_hour", "hour", resource),
     ]
     private static let series = """
@@ -19,6 +20,7 @@ extension AuditContext {
     private static let score =
         series
         + " || coalesce(' ' || (SELECT value FROM nadi_store.category AS c WHERE c.category_id = t.category_id), '')"
+    private static let named = series + " || concat_ws(' ', '', t.event_type, t.name, nullif(t.currency, ''))"
     private static let resource = """
         (SELECT concat_ws(' ', r.service, r.instance, r.device) FROM nadi_store.resource AS r
          WHERE r.resource_id = t.resource_id) || ' ' || measure
@@ -45,7 +47,7 @@ extension AuditContext {
             """
             SELECT m.model_name, t.event_type, t.name, t.prediction_id, t.arrival_day::text
             FROM nadi_store.outcome AS t JOIN nadi_store.model AS m USING (model_id)
-            WHERE \(scope.sqlDates("arrival_day")) AND checksum IS DISTINCT FROM \(OutcomeWriting.checksum)
+            WHERE \(scope.sqlDates("arrival_day")) AND checksum IS DISTINCT FROM \(OutcomeMerge.checksum)
             ORDER BY 1, 2, 3, 4
             """, &report,
             remedy: "Find the label's line (`nadi where`) and set the row right, or load the bucket into an empty database"

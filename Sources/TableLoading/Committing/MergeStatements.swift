@@ -14,6 +14,11 @@ enum MergeStatements {
     ]
     /// Columns of score tables without series, category and time.
     static let scoreColumns = ["bins", "counts", "sums", "positive_counts", "positive_sums"]
+    /// Columns of the tables of named outcomes without series, time, type, name and currency.
+    static let namedOutcomeColumns = [
+        "count", "positive_count", "negative_count", "value_count", "value_sum", "value_square_sum", "score_count",
+        "score_sum", "score_square_sum",
+    ]
     /// Columns of resource tables without resource, measure and time.
     static let resourceColumns = ["count", "sum", "maximum"]
 
@@ -26,13 +31,13 @@ enum MergeStatements {
 
     /// Makes the session's temporary tables where it has none yet.
     static var createStages: String {
-        let tables = (tables.map(\.table) + ["outcome", "outcome_hour"]).map { create("stage_\($0)", like: $0) }
+        let aggregates = tables.map { Self.create("stage_\($0.table)", like: $0.table) }
+        let outcomes = ["outcome_hour", "named_outcome_hour"].map { create("stage_\($0)", like: $0) }
         return """
             DO $stages$
             BEGIN
-                IF to_regclass('pg_temp.stage_mark') IS NULL THEN
-                    \(tables.joined(separator: "\n"))
-                    CREATE TEMP TABLE stage_mark (model_id int, hour timestamptz, waiting bigint) ON COMMIT DELETE ROWS;
+                IF to_regclass('pg_temp.stage_request_minute') IS NULL OR to_regclass('pg_temp.stage_clash') IS NULL THEN
+                    \((aggregates + outcomes + [OutcomeMerge.createStages]).joined(separator: "\n"))
                 END IF;
             END
             $stages$
@@ -45,9 +50,9 @@ enum MergeStatements {
     }
 
     /// Rows that are merged at once are not worth compressing: up to 8 KB stay as they are.
-    private static func create(_ name: String, like table: String) -> String {
+    static func create(_ name: String, like table: String) -> String {
         """
-        CREATE TEMP TABLE \(name) (LIKE nadi_store.\(table) INCLUDING DEFAULTS) WITH (toast_tuple_target = 8160)
+        CREATE TEMP TABLE IF NOT EXISTS \(name) (LIKE nadi_store.\(table) INCLUDING DEFAULTS) WITH (toast_tuple_target = 8160)
             ON COMMIT DELETE ROWS;
         """
     }
@@ -58,6 +63,7 @@ enum MergeStatements {
         case "request", "outcome": return ["series_id", time]
         case "feature": return ["series_id", "feature_id", time]
         case "score": return ["series_id", "category_id", time]
+        case "named": return ["series_id", time, "event_type", "name", "currency"]
         default: return ["resource_id", "measure", time]
         }
     }
@@ -69,6 +75,7 @@ enum MergeStatements {
         case "request": values = requestColumns
         case "feature": values = featureColumns
         case "score": values = scoreColumns
+        case "named": values = namedOutcomeColumns
         case "outcome": return [keys(table, time)[0], time] + JoinSwap.columns.dropFirst(2)
         default: values = resourceColumns
         }
