@@ -118,7 +118,7 @@ SELECT a.arrival_day AS arrival_date, m.model_name, a.event_type, a.lines AS lin
        a.too_late AS too_late_count, a.aged_out AS aged_out_count, a.untimed AS untimed_count
 FROM nadi_store.outcome_arrival AS a JOIN nadi_store.model AS m USING (model_id)
 LEFT JOIN waiting AS w ON w.arrival_day = a.arrival_day AND w.event_type = a.event_type AND w.model_id = a.model_id;
-COMMENT ON VIEW nadi.outcome_arrival IS 'What became of outcome and feedback lines, by UTC day of arrival: joined with their prediction, waiting for their hour''s join or the sweep, unmatched, superseded by a newer one or repeated, too late, or aged out after their join. line_count is the sum of the others but untimed_count. Costs as much as outcomes wait.';
+COMMENT ON VIEW nadi.outcome_arrival IS 'What became of outcome and feedback lines, by UTC day of arrival. Joined with their prediction, waiting for their hour''s join or the sweep, unmatched, superseded by a newer one or repeated, too late, or aged out after their join. line_count is the sum of the others but untimed_count. Costs as much as outcomes wait.';
 
 CREATE VIEW nadi.join_state AS
 SELECT m.model_name, hour AS bucket_start, coalesce(j.predictions, 0) AS prediction_count, coalesce(j.outcomes, 0) AS outcome_count,
@@ -132,4 +132,4 @@ LEFT JOIN LATERAL (
       AND o.prediction_day = (d.hour AT TIME ZONE 'UTC')::date AND o.outcome_no > coalesce(j.joined_to, 0) AND NOT o.unmatched) AS w ON true
 LEFT JOIN (SELECT o.model_id, o.prediction_hour AS hour, count(*) AS unmatched FROM nadi_store.outcome AS o WHERE o.unmatched GROUP BY 1, 2) AS u
     USING (model_id, hour);
-COMMENT ON VIEW nadi.join_state IS 'How far the outcomes of a model and hour of predictions are joined: one row for each hour that was joined or waits for it. Hours that cannot be joined say why.';
+COMMENT ON VIEW nadi.join_state IS 'How far the outcomes of a model and hour of predictions are joined. One row for each hour that was joined or waits for it. Hours that cannot be joined say why.';

@@ -14,7 +14,7 @@ DECLARE
         'joined_at', 'When it was joined last; null where it never was.',
         'joined_count', 'Those of them that joined with their prediction and still have their row.',
         'outcome_arrival.line_count', 'Outcome or feedback lines that arrived.',
-        'repeated_id_count', 'Prediction lines whose prediction id an earlier line had that joined: they count as predictions, and no outcome joins them.',
+        'repeated_id_count', 'Prediction lines whose id an earlier line had that joined. They count as predictions, and no outcome joins them.',
         'superseded_count', 'Those of them that a newer one of the same prediction and name replaced, repeats included.',
         'too_late_count', 'Those of them whose hour was closed, or over label_days before their arrival.',
         'unmatched_count', 'Outcomes whose prediction was looked for where they say, or by the sweep everywhere, and not found.',
