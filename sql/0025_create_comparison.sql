@@ -21,24 +21,28 @@ BEGIN
         CROSS JOIN LATERAL nadi.estimated_performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key,
             slice_values) e
         WHERE e.class_name = '(all)'
-    ), realised AS (
+    ), performed AS MATERIALIZED (
         -- In multiclass tasks the estimates of precision, recall and f1 are means over classes.
-        SELECT DISTINCT ON (s.part, p.bucket_start, split_part(p.measure, '_macro', 1)) s.part,
-            split_part(p.measure, '_macro', 1) AS measure, p.bucket_start,
-               p.sample_count, p.labelled_count, p.label_coverage, p.value, p.lower, p.upper, p.performance_state
+        SELECT s.part, split_part(p.measure, '_macro', 1) AS named, p.*
         FROM (VALUES (0, earlier, from_time), (1, from_time, to_time)) AS s(part, at, ends)
         CROSS JOIN LATERAL nadi.performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key, slice_values) p
         WHERE p.class_name = '(all)'
-        ORDER BY s.part, p.bucket_start, split_part(p.measure, '_macro', 1), p.measure
+    ), realised AS (
+        SELECT DISTINCT ON (p.part, p.bucket_start, p.named) p.part, p.bucket_start, p.named AS measure, p.sample_count, p.value, p.lower,
+            p.upper, p.performance_state
+        FROM performed p ORDER BY p.part, p.bucket_start, p.named, p.measure
+    ), counted AS (
+        SELECT p.part, p.bucket_start, max(p.labelled_count) AS labels, max(p.label_coverage) AS coverage FROM performed p GROUP BY 1, 2
     ), pairs AS (
         -- The band of as many labels as came, not of as many predictions as there are.
         SELECT e.part, e.bucket_start AS at, e.bucket_end AS ends, e.measure, e.prediction_count AS n, e.estimate, e.estimate_state,
             e.reason,
                greatest(e.upper - e.estimate, e.estimate - e.lower)
-                   * sqrt(greatest(1, e.prediction_count / nullif(r.labelled_count, 0)::float8)) AS margin,
-               coalesce(r.sample_count, 0) AS labels, coalesce(r.label_coverage, 0) AS coverage, r.value, r.lower, r.upper,
-                   r.performance_state
-        FROM estimated e LEFT JOIN realised r ON r.part = e.part AND r.bucket_start = e.bucket_start AND r.measure = e.measure
+                   * sqrt(greatest(1, e.prediction_count / nullif(c.labels, 0)::float8)) AS margin,
+               coalesce(r.sample_count, 0) AS labels, coalesce(c.coverage, 0) AS coverage, coalesce(c.labels, 0) AS any_labels,
+               r.value, r.lower, r.upper, r.performance_state
+        FROM estimated e LEFT JOIN counted c ON c.part = e.part AND c.bucket_start = e.bucket_start
+        LEFT JOIN realised r ON r.part = e.part AND r.bucket_start = e.bucket_start AND r.measure = e.measure
     ), judged AS (
         SELECT p.*, greatest(0, p.estimate - p.margin) AS estimate_lower, least(1, p.estimate + p.margin) AS estimate_upper,
                CASE WHEN p.performance_state = 'measured' AND p.n >= 200 AND p.lower IS NOT NULL AND p.margin IS NOT NULL
@@ -53,21 +57,22 @@ BEGIN
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN 'no_estimate'
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'disagrees'
                 WHEN c.disagrees IS NOT NULL THEN 'agrees'
-                WHEN c.labels = 0 THEN 'no_labels' ELSE 'too_few' END,
+                WHEN c.any_labels = 0 THEN 'no_labels' WHEN c.performance_state IS NULL THEN 'not_measured' ELSE 'too_few' END,
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN c.reason
                 WHEN c.disagrees THEN 'the labels say ' || round(c.value::numeric, 3) || ', the scores promise '
                     || round(c.estimate::numeric, 3)
                 WHEN c.disagrees IS NOT NULL THEN ''
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'too few labels yet; those of the window from '
                     || to_char(c.judged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC disagreed'
-                WHEN c.labels = 0 THEN 'no labels yet' WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200
+                WHEN c.any_labels = 0 THEN 'no labels yet' WHEN c.performance_state IS NULL THEN 'labels do not say it'
+                WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200
                     THEN 'fewer than 200 labels'
                 ELSE 'the labels allow no value' END
     FROM carried c WHERE c.part = 1
     ORDER BY c.at, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'roc_auc'], c.measure);
 END
 $$;
-COMMENT ON FUNCTION nadi.estimate_and_truth(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'What nadi.estimated_performance promised beside what the labels said, and whether the promise can be trusted. measure: as there, for the whole. estimate_lower, estimate_upper: where three standard deviations of as many labels as came would lie. sample_count, label_coverage, value, lower, upper: as in nadi.performance (precision, recall and f1 of multiclass tasks are means over classes). trust_state: disagrees where the two intervals do not meet in this window, or, while this one has under 200 labels or scores, in the last that had enough (looked for in the range and in as much time before it); agrees, too_few, no_labels, or no_estimate (no reference, one without labels, or a regression). bucket as in nadi.performance. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.estimate_and_truth(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'What nadi.estimated_performance promised beside what the labels said, and whether the promise can be trusted. measure: as there, for the whole. estimate_lower, estimate_upper: where three standard deviations of as many labels as came would lie. sample_count, label_coverage, value, lower, upper: as in nadi.performance (precision, recall and f1 of multiclass tasks are means over classes). trust_state: disagrees where the two intervals do not meet in this window, or, while this one has under 200 labels or scores, in the last that had enough (looked for in the range and in as much time before it); agrees, too_few, no_labels, not_measured (what labels do not say: AUC of several classes), or no_estimate (no reference, one without labels, or a regression). bucket as in nadi.performance. Null filters take all; slice_key: one tag, or all.';
 
 CREATE FUNCTION nadi_store.normal_p(z float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
