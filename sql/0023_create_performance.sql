@@ -45,10 +45,10 @@ BEGIN
                    nadi_store.bounded_total(r.error_label_square_sum) AS label_square_sum
         FROM rows r GROUP BY r.at
     ), cells AS (
-        SELECT r.at, r.is_binary, s.bin, sum(s.n)::float8 AS n, sum(s.y) AS y, sum(s.p) AS p, sum(s.p2) AS p2, sum(s.py) AS py
+        SELECT r.at, r.is_binary, s.bin, sum(s.n::float8) AS n, sum(s.y) AS y, sum(s.p) AS p, sum(s.p2) AS p2, sum(s.py) AS py
         FROM rows r, unnest(r.score_bins, r.score_counts, r.score_sum_y, r.score_sum_p, r.score_sum_p2, r.score_sum_py)
             AS s(bin, n, y, p, p2, py)
-        GROUP BY r.at, r.is_binary, s.bin HAVING sum(s.n) > 0
+        GROUP BY r.at, r.is_binary, s.bin HAVING sum(s.n::float8) > 0
     ), scored AS (
         -- OFFSET 0: what is used several times is computed once.
         SELECT l.at, sum(l.n) AS n, sum(l.p2 - 2 * l.py + l.y) AS brier,
