@@ -25,10 +25,15 @@ COMMENT ON FUNCTION nadi_store.is_positive_class(text) IS 'Whether a class of a 
 -- Hanley and McNeil's (1982). The errors of Brier score and
 -- log loss take a bin's positive and negative rows at their mean scores. Those of macro means are linearised over the
 -- multinomial confusion counts. Classes -1 and -2 are positive and negative of binary tasks, 0 (other) is no class.
-CREATE FUNCTION nadi_store.measured_performance(series int[], from_time timestamptz, to_time timestamptz, width interval)
-RETURNS TABLE (at timestamptz, class_id int, measure text, n float8, hits float8, value float8, error float8)
+CREATE FUNCTION nadi_store.measured_performance(
+    series int[], from_time timestamptz, to_time timestamptz, width interval, measures text[] DEFAULT NULL
+) RETURNS TABLE (at timestamptz, class_id int, measure text, n float8, hits float8, value float8, error float8)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 500 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
+DECLARE
+    with_scores boolean := measures IS NULL OR measures && ARRAY['roc_auc', 'brier_score', 'log_loss', 'calibration_error'];
+    with_classes boolean := measures IS NULL
+        OR measures && ARRAY['precision', 'recall', 'f1', 'precision_macro', 'recall_macro', 'f1_macro'];
 BEGIN
     RETURN QUERY
     WITH rows AS MATERIALIZED (
@@ -45,10 +50,11 @@ BEGIN
                    nadi_store.bounded_total(r.error_label_square_sum) AS label_square_sum
         FROM rows r GROUP BY r.at
     ), cells AS (
-        SELECT r.at, r.is_binary, s.bin, sum(s.n)::float8 AS n, sum(s.y) AS y, sum(s.p) AS p, sum(s.p2) AS p2, sum(s.py) AS py
+        SELECT r.at, r.is_binary, s.bin, sum(s.n::float8) AS n, sum(s.y) AS y, sum(s.p) AS p, sum(s.p2) AS p2, sum(s.py) AS py
         FROM rows r, unnest(r.score_bins, r.score_counts, r.score_sum_y, r.score_sum_p, r.score_sum_p2, r.score_sum_py)
             AS s(bin, n, y, p, p2, py)
-        GROUP BY r.at, r.is_binary, s.bin HAVING sum(s.n) > 0
+        WHERE with_scores
+        GROUP BY r.at, r.is_binary, s.bin HAVING sum(s.n::float8) > 0
     ), scored AS (
         -- OFFSET 0: what is used several times is computed once.
         SELECT l.at, sum(l.n) AS n, sum(l.p2 - 2 * l.py + l.y) AS brier,
@@ -80,12 +86,12 @@ BEGIN
     ), pairs AS (
         SELECT r.at, c.predicted, c.label, sum(c.n)::float8 AS n
         FROM rows r, unnest(r.confusion_predicted, r.confusion_labels, r.confusion_counts) AS c(predicted, label, n)
-        WHERE NOT r.is_binary GROUP BY r.at, c.predicted, c.label HAVING sum(c.n) > 0
+        WHERE with_classes AND NOT r.is_binary GROUP BY r.at, c.predicted, c.label HAVING sum(c.n) > 0
         UNION ALL
         SELECT s.at, v.predicted, v.label, v.n
         FROM (SELECT r.at, sum(r.binary_count)::float8 AS two, sum(r.label_positive_count)::float8 AS yes,
                      sum(r.predicted_positive_count)::float8 AS said, sum(r.true_positive_count)::float8 AS hit
-              FROM rows r WHERE r.is_binary GROUP BY r.at) s
+              FROM rows r WHERE with_classes AND r.is_binary GROUP BY r.at) s
         CROSS JOIN LATERAL (VALUES (-1, -1, s.hit), (-1, -2, s.said - s.hit), (-2, -1, s.yes - s.hit),
             (-2, -2, s.two - s.said - s.yes + s.hit))
             AS v(predicted, label, n)
@@ -145,16 +151,17 @@ BEGIN
         ('r2', s.errors > 0, s.errors, NULL,
             CASE WHEN t.spread > 1e-11 * s.label_square_sum AND t.spread > 1e-200 AND s.error_square_sum < 1e100 * t.spread
                  THEN 1 - s.error_square_sum / t.spread END, NULL)) AS v(measure, wanted, n, hits, value, error)
-    WHERE v.wanted
+    WHERE v.wanted AND (measures IS NULL OR v.measure = ANY (measures))
     UNION ALL
     SELECT c.at, c.id, v.measure, v.n, v.hits, v.value, NULL
     FROM classes c
     CROSS JOIN LATERAL (VALUES
         ('precision', c.said, c.hit, c.hit / nullif(c.said, 0)), ('recall', c.yes, c.hit, c.hit / nullif(c.yes, 0)),
-        ('f1', c.said + c.yes - c.hit, c.hit, 2 * c.hit / (c.said + c.yes))) AS v(measure, n, hits, value);
+        ('f1', c.said + c.yes - c.hit, c.hit, 2 * c.hit / (c.said + c.yes))) AS v(measure, n, hits, value)
+    WHERE measures IS NULL OR v.measure = ANY (measures);
 END
 $$;
-COMMENT ON FUNCTION nadi_store.measured_performance(int[], timestamptz, timestamptz, interval) IS 'What the labels of some series say, by bucket: measure, its own n, the successes of shares, the standard errors of means. class_id 0 is the whole, -1 and -2 positive and negative of binary tasks, others categories.';
+COMMENT ON FUNCTION nadi_store.measured_performance(int[], timestamptz, timestamptz, interval, text[]) IS 'What the labels of some series say, by bucket: measure, its own n, the successes of shares, the standard errors of means. class_id 0 is the whole, -1 and -2 positive and negative of binary tasks, others categories. measures: those wanted, which costs less than all; null takes all.';
 
 CREATE FUNCTION nadi_store.measure_bound(measure text, n float8, hits float8, value float8, error float8, direction int) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -171,7 +178,7 @@ COMMENT ON FUNCTION nadi_store.measure_bound(text, float8, float8, float8, float
 CREATE FUNCTION nadi.performance(
     model text, from_time timestamptz, to_time timestamptz, bucket interval DEFAULT NULL,
     versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
-    slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
+    slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL, measures text[] DEFAULT NULL
 ) RETURNS TABLE (
     bucket_start timestamptz, bucket_end timestamptz, class_name text, measure text, sample_count bigint, prediction_count bigint,
     labelled_count bigint, label_coverage float8, value float8, lower float8, upper float8, performance_state text
@@ -181,7 +188,7 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
     width interval := CASE WHEN bucket IS NOT NULL THEN nadi.bucket_width(from_time, to_time, greatest(interval '1 hour', bucket)) END;
-    expected text := CASE WHEN EXISTS (SELECT FROM nadi_store.category k
+    expected text := CASE WHEN measures[1] IS NOT NULL THEN measures[1] WHEN EXISTS (SELECT FROM nadi_store.category k
         WHERE k.feature_id = ANY (nadi_store.matching_features(model, ARRAY['prediction'], NULL)))
                             OR EXISTS (SELECT FROM nadi_store.score_hour s WHERE s.series_id = ANY (ids)) THEN 'accuracy' ELSE 'mae' END;
 BEGIN
@@ -193,7 +200,7 @@ BEGIN
         SELECT nadi_store.bucket_of(r.hour, width, from_time) AS at, sum(r.labelled)::bigint AS n
         FROM nadi_store.outcome_rows(ids, from_time, to_time, width) r GROUP BY 1
     ), measured AS MATERIALIZED (
-        SELECT * FROM nadi_store.measured_performance(ids, from_time, to_time, width)
+        SELECT * FROM nadi_store.measured_performance(ids, from_time, to_time, width, measures)
     ), buckets AS (
         SELECT b.at, coalesce(p.n, 0) AS predictions, coalesce(l.n, 0) AS labels
         FROM (SELECT at FROM predicted UNION SELECT at FROM labelled UNION SELECT from_time WHERE width IS NULL) b
@@ -219,7 +226,7 @@ BEGIN
         'roc_auc', 'brier_score', 'log_loss', 'calibration_error', 'mae', 'rmse', 'bias', 'r2'], w.measure);
 END
 $$;
-COMMENT ON FUNCTION nadi.performance(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'How right the predictions of a range were, as far as labels have come; by the prediction''s time, one row a bucket, class and measure. class_name: (all), or a class with its precision, recall and f1 (positive and negative in binary tasks). measure: accuracy; of binary tasks precision, recall, f1 of the positive class and roc_auc; precision_macro, recall_macro, f1_macro (means over classes, an undefined one as 0, the gathered rest left out); brier_score, log_loss, calibration_error (ECE, ten equally wide bins) of the score, which in multiclass tasks is the chance that the predicted class is right; mae, rmse, bias (prediction less label), r2. sample_count: the measure''s own n (precision: predicted positives, recall: positive labels, f1: either). label_coverage: labelled_count over successful predictions. lower, upper: 95 %, Wilson''s of shares, Hanley and McNeil''s of roc_auc, else normal by the sample''s own variance; null for calibration_error, rmse and r2. performance_state: no_predictions, no_labels, too_few (sample_count under 200), undefined (labels of one class, or all alike) or measured. bucket: least width of a row''s period, at least an hour, widened to at most 60 periods; null takes the whole range. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.performance(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[], text[]) IS 'How right the predictions of a range were, as far as labels have come; by the prediction''s time, one row a bucket, class and measure. class_name: (all), or a class with its precision, recall and f1 (positive and negative in binary tasks). measure: accuracy; of binary tasks precision, recall, f1 of the positive class and roc_auc; precision_macro, recall_macro, f1_macro (means over classes, an undefined one as 0, the gathered rest left out); brier_score, log_loss, calibration_error (ECE, ten equally wide bins) of the score, which in multiclass tasks is the chance that the predicted class is right; mae, rmse, bias (prediction less label), r2. sample_count: the measure''s own n (precision: predicted positives, recall: positive labels, f1: either). label_coverage: labelled_count over successful predictions. lower, upper: 95 %, Wilson''s of shares, Hanley and McNeil''s of roc_auc, else normal by the sample''s own variance; null for calibration_error, rmse and r2. performance_state: no_predictions, no_labels, too_few (sample_count under 200), undefined (labels of one class, or all alike) or measured. bucket: least width of a row''s period, at least an hour, widened to at most 60 periods; null takes the whole range. measures: those wanted, which costs less than all. Null filters take all; slice_key: one tag, or all.';
 
 CREATE FUNCTION nadi.calibration(
     model text, from_time timestamptz, to_time timestamptz, bins int DEFAULT 10,

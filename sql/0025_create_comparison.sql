@@ -1,5 +1,45 @@
 -- Purpose: estimate beside truth, and two versions side by side. Locks: none (new functions).
 
+CREATE FUNCTION nadi_store.judged_estimates(
+    model text, from_time timestamptz, to_time timestamptz, bucket interval,
+    versions text[], variants text[], environments text[], slice_key text, slice_values text[]
+) RETURNS TABLE (
+    at timestamptz, ends timestamptz, measure text, n bigint, estimate float8, estimate_lower float8, estimate_upper float8, reason text,
+    labels bigint, any_labels bigint, coverage float8, value float8, lower float8, upper float8, performance_state text, disagrees boolean
+) LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100 SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH performed AS MATERIALIZED (
+        -- In multiclass tasks the estimates of precision, recall and f1 are means over classes.
+        SELECT split_part(p.measure, '_macro', 1) AS named, p.*
+        FROM nadi.performance(model, from_time, to_time, bucket, versions, variants, environments, slice_key, slice_values) p
+        WHERE p.class_name = '(all)'
+    ), realised AS (
+        SELECT DISTINCT ON (p.bucket_start, p.named) p.* FROM performed p ORDER BY p.bucket_start, p.named, p.measure
+    ), counted AS (
+        SELECT p.bucket_start, max(p.labelled_count) AS labels, max(p.label_coverage) AS coverage FROM performed p GROUP BY 1
+    ), pairs AS (
+        -- The band of as many labels as came, not of as many predictions as there are.
+        SELECT e.bucket_start AS at, e.bucket_end AS ends, e.measure, e.prediction_count AS n, e.estimate, e.reason,
+               greatest(e.upper - e.estimate, e.estimate - e.lower)
+                   * sqrt(greatest(1, e.prediction_count / nullif(c.labels, 0)::float8)) AS margin,
+               coalesce(r.sample_count, 0) AS labels, coalesce(c.coverage, 0) AS coverage, coalesce(c.labels, 0) AS any_labels,
+               r.value, r.lower, r.upper, r.performance_state
+        FROM nadi.estimated_performance(model, from_time, to_time, bucket, versions, variants, environments, slice_key, slice_values) e
+        LEFT JOIN counted c ON c.bucket_start = e.bucket_start
+        LEFT JOIN realised r ON r.bucket_start = e.bucket_start AND r.named = e.measure
+        WHERE e.class_name = '(all)'
+    )
+    SELECT p.at, p.ends, p.measure, p.n, p.estimate, greatest(0, p.estimate - p.margin), least(1, p.estimate + p.margin), p.reason,
+           p.labels, p.any_labels, p.coverage, p.value, p.lower, p.upper, p.performance_state,
+           CASE WHEN p.performance_state = 'measured' AND p.n >= 200 AND p.lower IS NOT NULL AND p.margin IS NOT NULL
+                THEN p.lower > p.estimate + p.margin OR p.upper < p.estimate - p.margin END
+    FROM pairs p;
+END
+$$;
+COMMENT ON FUNCTION nadi_store.judged_estimates(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'Estimates beside what labels say, and whether the two intervals do not meet: null where there is too little to judge.';
+
 CREATE FUNCTION nadi.estimate_and_truth(
     model text, from_time timestamptz, to_time timestamptz, bucket interval DEFAULT NULL,
     versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
@@ -7,67 +47,48 @@ CREATE FUNCTION nadi.estimate_and_truth(
 ) RETURNS TABLE (
     bucket_start timestamptz, bucket_end timestamptz, measure text, prediction_count bigint, estimate float8, estimate_lower float8,
     estimate_upper float8, sample_count bigint, label_coverage float8, value float8, lower float8, upper float8, trust_state text,
-        reason text
+    reason text
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE
-    earlier timestamptz := from_time - (to_time - from_time);
 BEGIN
     RETURN QUERY
-    -- The range and as much before it, for the last window whose labels suffice.
-    WITH estimated AS (
-        SELECT s.part, e.* FROM (VALUES (0, earlier, from_time), (1, from_time, to_time)) AS s(part, at, ends)
-        CROSS JOIN LATERAL nadi.estimated_performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key,
-            slice_values) e
-        WHERE e.class_name = '(all)'
-    ), realised AS (
-        -- In multiclass tasks the estimates of precision, recall and f1 are means over classes.
-        SELECT DISTINCT ON (s.part, p.bucket_start, split_part(p.measure, '_macro', 1)) s.part,
-            split_part(p.measure, '_macro', 1) AS measure, p.bucket_start,
-               p.sample_count, p.labelled_count, p.label_coverage, p.value, p.lower, p.upper, p.performance_state
-        FROM (VALUES (0, earlier, from_time), (1, from_time, to_time)) AS s(part, at, ends)
-        CROSS JOIN LATERAL nadi.performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key, slice_values) p
-        WHERE p.class_name = '(all)'
-        ORDER BY s.part, p.bucket_start, split_part(p.measure, '_macro', 1), p.measure
-    ), pairs AS (
-        -- The band of as many labels as came, not of as many predictions as there are.
-        SELECT e.part, e.bucket_start AS at, e.bucket_end AS ends, e.measure, e.prediction_count AS n, e.estimate, e.estimate_state,
-            e.reason,
-               greatest(e.upper - e.estimate, e.estimate - e.lower)
-                   * sqrt(greatest(1, e.prediction_count / nullif(r.labelled_count, 0)::float8)) AS margin,
-               coalesce(r.sample_count, 0) AS labels, coalesce(r.label_coverage, 0) AS coverage, r.value, r.lower, r.upper,
-                   r.performance_state
-        FROM estimated e LEFT JOIN realised r ON r.part = e.part AND r.bucket_start = e.bucket_start AND r.measure = e.measure
-    ), judged AS (
-        SELECT p.*, greatest(0, p.estimate - p.margin) AS estimate_lower, least(1, p.estimate + p.margin) AS estimate_upper,
-               CASE WHEN p.performance_state = 'measured' AND p.n >= 200 AND p.lower IS NOT NULL AND p.margin IS NOT NULL
-                    THEN p.lower > p.estimate + p.margin OR p.upper < p.estimate - p.margin END AS disagrees
-        FROM pairs p
+    WITH asked AS MATERIALIZED (
+        SELECT 1 AS part, j.*
+        FROM nadi_store.judged_estimates(model, from_time, to_time, bucket, versions, variants, environments, slice_key, slice_values) j
+    ), known AS (
+        -- As much time before, for the last window whose labels suffice: read only if the first window's own do not.
+        SELECT * FROM asked
+        UNION ALL
+        SELECT 0, j.*
+        FROM nadi_store.judged_estimates(model, from_time - (to_time - from_time), from_time, bucket, versions, variants, environments,
+            slice_key, slice_values) j
+        WHERE EXISTS (SELECT FROM asked a WHERE a.at = (SELECT min(at) FROM asked) AND a.disagrees IS NULL AND a.estimate IS NOT NULL
+                          AND a.measure <> 'prediction_psi' AND (a.any_labels = 0 OR a.performance_state IS NOT NULL))
     ), carried AS (
-        SELECT j.*, max(CASE WHEN j.disagrees IS NOT NULL THEN j.at END) OVER w AS judged_at,
-               (array_agg(j.disagrees) FILTER (WHERE j.disagrees IS NOT NULL) OVER w) AS verdicts
-        FROM judged j WINDOW w AS (PARTITION BY j.measure ORDER BY j.at)
+        SELECT k.*, max(CASE WHEN k.disagrees IS NOT NULL THEN k.at END) OVER w AS judged_at,
+               (array_agg(k.disagrees) FILTER (WHERE k.disagrees IS NOT NULL) OVER w) AS verdicts
+        FROM known k WINDOW w AS (PARTITION BY k.measure ORDER BY k.part, k.at)
     )
     SELECT c.at, c.ends, c.measure, c.n, c.estimate, c.estimate_lower, c.estimate_upper, c.labels, c.coverage, c.value, c.lower, c.upper,
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN 'no_estimate'
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'disagrees'
                 WHEN c.disagrees IS NOT NULL THEN 'agrees'
-                WHEN c.labels = 0 THEN 'no_labels' ELSE 'too_few' END,
+                WHEN c.any_labels = 0 THEN 'no_labels' WHEN c.performance_state IS NULL THEN 'not_measured' ELSE 'too_few' END,
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN c.reason
                 WHEN c.disagrees THEN 'the labels say ' || round(c.value::numeric, 3) || ', the scores promise '
                     || round(c.estimate::numeric, 3)
                 WHEN c.disagrees IS NOT NULL THEN ''
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'too few labels yet; those of the window from '
                     || to_char(c.judged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC disagreed'
-                WHEN c.labels = 0 THEN 'no labels yet' WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200
-                    THEN 'fewer than 200 labels'
+                WHEN c.any_labels = 0 THEN 'no labels yet' WHEN c.performance_state IS NULL THEN 'labels do not say it'
+                WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200 THEN 'fewer than 200 labels'
                 ELSE 'the labels allow no value' END
     FROM carried c WHERE c.part = 1
     ORDER BY c.at, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'roc_auc'], c.measure);
 END
 $$;
-COMMENT ON FUNCTION nadi.estimate_and_truth(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'What nadi.estimated_performance promised beside what the labels said, and whether the promise can be trusted. measure: as there, for the whole. estimate_lower, estimate_upper: where three standard deviations of as many labels as came would lie. sample_count, label_coverage, value, lower, upper: as in nadi.performance (precision, recall and f1 of multiclass tasks are means over classes). trust_state: disagrees where the two intervals do not meet in this window, or, while this one has under 200 labels or scores, in the last that had enough (looked for in the range and in as much time before it); agrees, too_few, no_labels, or no_estimate (no reference, one without labels, or a regression). bucket as in nadi.performance. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.estimate_and_truth(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'What nadi.estimated_performance promised beside what the labels said, and whether the promise can be trusted. measure: as there, for the whole. estimate_lower, estimate_upper: where three standard deviations of as many labels as came would lie. sample_count, label_coverage, value, lower, upper: as in nadi.performance (precision, recall and f1 of multiclass tasks are means over classes). trust_state: disagrees where the two intervals do not meet in this window, or, while this one has under 200 labels or scores, in the last that had enough (looked for in the range and in as much time before it); agrees, too_few, no_labels, not_measured (what labels do not say: AUC of several classes), or no_estimate (no reference, one without labels, or a regression). bucket as in nadi.performance. Null filters take all; slice_key: one tag, or all.';
 
 CREATE FUNCTION nadi_store.normal_p(z float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE

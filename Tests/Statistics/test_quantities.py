@@ -77,6 +77,9 @@ def test_binary_scores_are_scikit_learns(labels, rate, spread, n):
     for cls, flag in (("positive", True), ("negative", False)):
         row = whole[0, cls, "recall"]
         assert row["value"] == pytest.approx(metrics.recall_score(y, said, pos_label=flag)) and row["sample_count"] == (y == flag).sum()
+    for measures in (["accuracy"], ["f1_macro", "f1"], ["log_loss", "roc_auc"]):
+        some = labels.performance(name, last=3, measures=measures)
+        assert some == {k: r for k, r in whole.items() if k[2] in measures}
     hours = labels.performance(name, 0, 3, "1 hour")
     for hour, part in enumerate(parts):
         check_binary({m: r for (h, c, m), r in hours.items() if c == "(all)" and h == hour}, p[part], y[part], said[part])
@@ -223,6 +226,7 @@ def test_nothing_there(labels):
     hours = labels.performance("silent", 0, 3, "1 hour")
     assert [(k, r["prediction_count"], r["labelled_count"], r["label_coverage"], r["value"], r["performance_state"]) for k, r in hours.items()] == [
         ((0, "(all)", "accuracy"), 1000, 0, 0, None, "no_labels"), ((1, "(all)", "accuracy"), 500, 0, 0, None, "no_labels")]
+    assert [k[2] for k in labels.performance("silent", last=3, measures=["roc_auc"])] == ["roc_auc"]
     empty = labels.performance("silent", versions=["2"])[0, "(all)", "accuracy"]
     assert (empty["prediction_count"], empty["performance_state"]) == (0, "no_predictions")
     for function in ("calibration", "confusion", "outcome_rates", "outcome_values"):

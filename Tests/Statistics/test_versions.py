@@ -104,8 +104,8 @@ def test_differences_are_those_of_scipy(labels):
 
 
 def test_equal_versions_differ_by_chance_only(labels):
-    """Sixty pairs of one law: each measure's interval leaves 0 out in 5 %, give or take chance."""
-    outside, pairs = {}, 60
+    """Forty pairs of one law: each measure's interval leaves 0 out in 5 %, give or take chance."""
+    outside, pairs = {}, 40
     with labels.batch():
         for seed in range(pairs):
             two_versions(labels, "equal", seed + 100, sizes=(3000, 1000), rates=(0.3, 0.3), shift=(0, 0), versions=(f"a{seed}", f"b{seed}"))
@@ -237,13 +237,14 @@ def world(labels, name, hours):
                                                "label_counts", "label_sums"],
                 [[number, 0, used, n, total, said, said_total, n, np.bincount(bins, y)[used]]])
     labels.copy("nadi_store.reference_activation", ["model_id", "effective_from", "reference_id"], [[model, "2020-01-01T00:00:00Z", number]])
-    for hour, (count, labelled, flipped) in enumerate(hours):
-        p, y = scores_of(rng, count, 0.3, 1.5)
-        labels.request(series, {hour: count})
-        scored(labels, series, hour, p, p > 0.5)
-        if labelled:
-            y = np.where(rng.random(count) < flipped, ~y, y)[:labelled]
-            labels.label(series, hour, predicted=spell(p[:labelled] > 0.5), labels=spell(y), scores=p[:labelled])
+    with labels.batch():
+        for hour, (count, labelled, flipped) in enumerate(hours):
+            p, y = scores_of(rng, count, 0.3, 1.5)
+            labels.request(series, {hour: count})
+            scored(labels, series, hour, p, p > 0.5)
+            if labelled:
+                y = np.where(rng.random(count) < flipped, ~y, y)[:labelled]
+                labels.label(series, hour, predicted=spell(p[:labelled] > 0.5), labels=spell(y), scores=p[:labelled])
 
 
 def trust(labels, name, first, last, measure="accuracy", bucket="1 hour"):
@@ -276,6 +277,47 @@ def test_an_estimate_that_labels_refute_is_not_trusted_until_they_say_otherwise(
     assert [r["trust_state"] for r in trust(labels, "concept", 6, 8)] == ["disagrees"] * 2
     whole = trust(labels, "concept", 3, 5, bucket=None)
     assert [r["trust_state"] for r in whole] == ["disagrees"] and whole[0]["sample_count"] == 3000
+
+
+def test_multiclass_estimates_beside_means_over_classes(labels):
+    """Two classes with scores of their own: accuracy, precision, recall and F1 agree, and no label says what their mean AUC is."""
+    rng = np.random.default_rng(77)
+    series = labels.series("classes")
+    names = labels.category(series, ["a", "b"])
+    model = int(labels.query(f"SELECT model_id FROM nadi_store.series WHERE series_id = {series}")[0]["model_id"])
+    number = int(labels.query(
+        f"""INSERT INTO nadi_store.reference (model_id, reference_name, source, row_count, sampled_from, label_count, task, calibration)
+            VALUES ({model}, 'training', 'test', 50000, 50000, 50000, 'multiclass', 'identity') RETURNING reference_id""")[0]["reference_id"])
+    labels.query(f"INSERT INTO nadi_store.edge_set VALUES ({number}, 'test')")
+    labels.copy("nadi_store.reference_activation", ["model_id", "effective_from", "reference_id"], [[model, "2020-01-01T00:00:00Z", number]])
+    columns = ["bins", "counts", "sums", "positive_counts", "positive_sums"]
+
+    def rows(p):
+        """Of each class, 0 the predicted one, what scores say."""
+        for category, score, said in ((0, np.maximum(p, 1 - p), np.ones(len(p))), (names["a"], p, p > 0.5), (names["b"], 1 - p, p <= 0.5)):
+            bins = np.searchsorted(labels.edges, score, side="right") - 1
+            used = np.unique(bins)
+            yield category, [used, *(np.bincount(bins, w, minlength=200)[used] for w in (np.ones(len(p)), score, said, score * said))]
+
+    def whole(cells):
+        return [cells[0], cells[1].astype(int), cells[2], cells[3].astype(int), cells[4]]
+
+    p, y = scores_of(rng, 50_000, 0.4, 1.5)
+    labels.copy("nadi_store.reference_score", ["reference_id", "category_id", *columns, "label_counts", "label_sums"],
+                [[number, c, *whole(cells), whole(cells)[1], cells[2]] for c, cells in rows(p)])
+    p, y = scores_of(rng, 5000, 0.4, 1.5)
+    labels.request(series, {0: 5000})
+    labels.copy("nadi_store.score_hour", ["series_id", "category_id", "hour", *columns],
+                [[series, c, "2026-01-05T00:00:00Z", *whole(cells)] for c, cells in rows(p)])
+    labels.label(series, 0, task="multiclass", predicted=spell(p > 0.5, "a", "b"), labels=spell(y, "a", "b"), scores=np.maximum(p, 1 - p))
+    found = {r["measure"]: r for r in labels.call("estimate_and_truth", "classes", 0, 1)}
+    assert {m: r["trust_state"] for m, r in found.items()} == {
+        "accuracy": "agrees", "precision": "agrees", "recall": "agrees", "f1": "agrees", "roc_auc": "not_measured"}
+    means = labels.performance("classes", 0, 1)
+    for measure in ("precision", "recall", "f1"):
+        assert found[measure]["value"] == means[0, "(all)", measure + "_macro"]["value"]
+        assert found[measure]["estimate"] == pytest.approx(found[measure]["value"], abs=0.02)
+    assert found["roc_auc"]["reason"] == "labels do not say it" and found["roc_auc"]["label_coverage"] == 1
 
 
 def test_nothing_to_trust(labels):

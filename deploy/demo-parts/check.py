@@ -63,7 +63,7 @@ SELECT p.model, p.hour, o.type, o.name, p.failed, p.class, o.label, o.score
 FROM prediction AS p JOIN (
     SELECT json->>'type' AS type, coalesce(json->>'name', 'label') AS name, json->>'model_name' AS model, json->>'prediction_id' AS prediction,
            json->>'label' AS label, (json->>'score')::DOUBLE AS score,
-           row_number() OVER (PARTITION BY json->>'type', json->>'model_name', json->>'name', json->>'prediction_id'
+           row_number() OVER (PARTITION BY json->>'type', json->>'model_name', coalesce(json->>'name', 'label'), json->>'prediction_id'
                               ORDER BY coalesce((json->>'revision')::BIGINT, 0) DESC, (json->>'time')::TIMESTAMP DESC, json->>'id' DESC) AS place
     FROM line WHERE json->>'type' IN ('outcome', 'feedback')) AS o ON o.model = p.model AND o.prediction = p.id AND o.place = 1;
 
