@@ -100,12 +100,15 @@ class WholeWay:
     :param programs: the folder of ``nadi`` and ``nadi-shipper``.
     :param slices: tags whose values become slices.
     :param database: URI of PostgreSQL; None starts a private one.
-    :param store: URL of a bucket; None starts a private server. :param endpoint: its address.
+    :param store: URL of a bucket; None starts a private server.
+    :param endpoint: its address, unless at AWS.
+    :param environment: variables beside this process's, such as the bucket's key.
     """
 
     def __init__(
         self, name: str, programs: pathlib.Path, slices: Sequence[str] = (), database: Optional[str] = None,
         store: Optional[str] = None, endpoint: Optional[str] = None, progress: Optional[Progress] = None,
+        environment: Optional[Dict[str, str]] = None,
     ) -> None:  # fmt: skip
         self.name, self.programs, self.progress = name, programs, progress or Progress()
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix=f"nadi-{name}-"))
@@ -113,7 +116,7 @@ class WholeWay:
         self.keeping = False
         self.private: Dict[str, str] = {}
         self.database = self.reader = database or ""
-        self.environment = dict(os.environ)
+        self.environment = {**os.environ, **(environment or {})}
         try:
             self._start(store, endpoint)
             self._configure(slices, store or f"s3://nadi-{name}/{name}")

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The monthly table by SQL against scikit-learn on the same flights, after labels came before and after their predictions,
+shuffled, several times, one in twenty wrong at first, in several loads by two loaders.
+
+Two months by default; the whole year with NADI_TEST_FULL_SIZES=1, where exactly 9,430 flights stay without a label.
+"""
+
+import csv
+import datetime
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+FLIGHTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(FLIGHTS), str(FLIGHTS.parent)]
+import borrowed  # noqa: E402
+import model  # noqa: E402
+import replay  # noqa: E402
+import whole_way  # noqa: E402
+
+REASON = borrowed.missing(model.DATA)
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+FIRST, LAST = (replay.FIRST, replay.LAST) if borrowed.FULL else (datetime.date(2013, 3, 1), datetime.date(2013, 4, 30))
+SEED = 7
+#: What is known of the file from outside: rows, and rows without an arrival delay.
+YEAR, NEVER_LABELLED = 336_776, 9_430
+
+
+@pytest.fixture(scope="module")
+def flown():
+    """The way after the replay, and its options."""
+    options = replay.parse(["--from", str(FIRST), "--to", str(LAST), "--disorder", str(SEED), "--loads", "12" if borrowed.FULL else "4"])
+    with borrowed.way("flights") as way:
+        replay.replay(options, way)
+        yield way, options
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """By month, and for all of them: scores of all flights, and labels and scores of those that have one, from the file alone."""
+    year = model.read()
+    scores = dict(zip((flight.id for flight in year), model.Model(year).scores(year)))
+    found = {}
+    with open(model.DATA / "flights.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            day = datetime.date(int(row["year"]), int(row["month"]), int(row["day"]))
+            if FIRST <= day <= LAST:
+                departs = datetime.datetime.fromisoformat(row["time_hour"].replace("Z", "+00:00"))
+                departs += datetime.timedelta(minutes=int(row["minute"]))
+                key = f"{row['time_hour']}/{row['carrier']}/{row['flight']}/{row['origin']}"
+                score = scores[whole_way.uuid7(int(departs.timestamp() * 1000), key)]
+                label = None if row["arr_delay"] in ("", "NA") else float(row["arr_delay"]) > 15
+                for month in (day.strftime("%B"), "all"):
+                    found.setdefault(month, []).append((score, label))
+    return found
+
+
+def expected(rows):
+    """scikit-learn's numbers. It has no expected calibration error: ours is the mean, over ten bins of equal width, of the gap
+    between its calibration_curve's two sides, weighted by the bins' labels."""
+    import numpy
+    from sklearn import calibration, metrics
+
+    score, label = (numpy.array(side) for side in zip(*[(s, y) for s, y in rows if y is not None]))
+    true, said = calibration.calibration_curve(label, score, n_bins=10, strategy="uniform")
+    weight = numpy.histogram(score, bins=numpy.linspace(0, 1, 11))[0]
+    return {
+        "n": len(rows), "labels": len(label), "coverage": len(label) / len(rows),
+        "AUC": metrics.roc_auc_score(label, score), "Brier": metrics.brier_score_loss(label, score),
+        "log loss": metrics.log_loss(label, score), "accuracy": metrics.accuracy_score(label, score >= 0.5),
+        "ECE": float(numpy.sum(weight[weight > 0] * abs(true - said)) / len(label)),
+    }  # fmt: skip
+
+
+def test_the_table_is_scikit_learns(flown, truth):
+    way, options = flown
+    table = whole_way.rows(replay.table(options, way, "--csv", "-v", "digits=12"))
+    assert [row["month"] for row in table] == list(truth)[:1] + [m for m in list(truth)[1:] if m != "all"] + ["all"]
+    for row in table:
+        wanted = expected(truth[row["month"]])
+        print(row["month"], {name: float(row[name]) - value for name, value in wanted.items()})
+        assert (int(row["n"]), int(row["labels"])) == (wanted["n"], wanted["labels"]), row["month"]
+        assert float(row["AUC"]) == pytest.approx(wanted["AUC"], abs=0.005), row["month"]
+        for name in ("coverage", "Brier", "log loss", "ECE", "accuracy"):
+            assert float(row[name]) == pytest.approx(wanted[name], abs=1e-6), (row["month"], name)
+    never = sum(label is None for _, label in truth["all"])
+    assert int(table[-1]["n"]) - int(table[-1]["labels"]) == never
+    if borrowed.FULL:
+        assert (int(table[-1]["n"]), never) == (YEAR, NEVER_LABELLED)
+
+
+def test_each_label_counts_once_and_every_line_is_accounted_for(flown):
+    way, options = flown
+    chosen = [flight for flight in model.read() if options.first <= flight.day <= options.last]
+    sent = replay.labels_in_disorder(chosen, options.loads, SEED)
+    lines, landed = sum(map(len, sent)), sum(flight.lands is not None for flight in chosen)
+    first = {flight.id: part for flight, part in zip(chosen, replay.parts(chosen, options.loads))}
+    early = sum(part < first[label.flight.id] for part, labels in enumerate(sent) for label in labels)
+    wrong = sum(label.late != label.flight.late for labels in sent for label in labels)
+    assert lines > 1.2 * landed and early > 0.2 * lines and 0.04 < wrong / landed < 0.06, "the labels are in disorder"
+    arrived = way.query(
+        """SELECT sum(line_count) AS lines, sum(joined_count) AS joined, sum(superseded_count) AS superseded,
+                  sum(waiting_count + unmatched_count + too_late_count + aged_out_count) AS others
+           FROM nadi.outcome_arrival WHERE model_name = 'flights' AND event_type = 'outcome'""")[0]
+    assert {name: int(value) for name, value in arrived.items()} == {
+        "lines": lines, "joined": landed, "superseded": lines - landed, "others": 0}
+    runs = way.query("SELECT count(*) AS n FROM nadi.load_run WHERE run_state = 'succeeded'")
+    assert int(runs[0]["n"]) >= 2 * options.loads + 1
+    assert way.audit()
+
+
+def test_the_estimate_and_the_drift_stand_beside_the_truth(flown):
+    way, options = flown
+    for row in whole_way.rows(replay.table(options, way, "--csv")):
+        assert 0.5 < float(row["estimated"]) < 1 and row["estimate is"] in ("usual", "low", "high"), row
+        assert row["temp is"] in ("stable", "shifted", "drifted") and row["score is"] in ("stable", "shifted", "drifted"), row
+        if row["month"] == "April":
+            # Weather that the reference of January and February never saw.
+            assert row["temp is"] == "drifted" and float(row["PSI temp"]) > 0.2, row
+
+
+def test_the_command_prints_the_table(tmp_path):
+    help_text = subprocess.run([FLIGHTS / "replay", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "examples/flights/replay --from 2013-03-01 --to 2013-06-30" in help_text
+    with borrowed.database() as uri:
+        done = subprocess.run(
+            [sys.executable, FLIGHTS / "replay.py", "--from", "2013-03-02", "--to", "2013-03-03", "--database", uri, "--store",
+             borrowed.store(), "--endpoint", os.environ["NADI_TEST_S3_ENDPOINT"], "--programs", borrowed.programs()],
+            capture_output=True, text=True, env={**os.environ, **borrowed.key()})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    chosen = [flight for flight in model.read() if "2013-03-02" <= str(flight.day) <= "2013-03-03"]
+    cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
+    march = next(line for line in cells if line[0] == "March")
+    assert march[1:3] == [str(len(chosen)), str(sum(flight.lands is not None for flight in chosen))]
+    assert [line[1:] for line in cells if line[0] == "all"] == [march[1:]]
+    wrong = subprocess.run([sys.executable, FLIGHTS / "replay.py", "--from", "2014-03-02"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "the flights are those of 2013" in wrong.stderr
