@@ -152,6 +152,10 @@ CREATE TABLE nadi_store.outcome_hour (
     labelled            bigint NOT NULL,
     classified          bigint NOT NULL,
     correct             bigint NOT NULL,
+    binary_count             bigint NOT NULL DEFAULT 0,
+    label_positive_count     bigint NOT NULL DEFAULT 0,
+    predicted_positive_count bigint NOT NULL DEFAULT 0,
+    true_positive_count      bigint NOT NULL DEFAULT 0,
     confusion_predicted int[] NOT NULL,
     confusion_labels    int[] NOT NULL,
     confusion_counts    bigint[] NOT NULL,
@@ -167,6 +171,8 @@ CREATE TABLE nadi_store.outcome_hour (
     error_sum           float8 NOT NULL,
     error_abs_sum       float8 NOT NULL,
     error_square_sum    float8 NOT NULL,
+    error_label_sum        float8 NOT NULL DEFAULT 0,
+    error_label_square_sum float8 NOT NULL DEFAULT 0,
     delay_count         bigint NOT NULL,
     delay_sum           float8 NOT NULL,
     delay_bins          int[] NOT NULL,
@@ -175,11 +181,36 @@ CREATE TABLE nadi_store.outcome_hour (
     PRIMARY KEY (series_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX outcome_hour_hour ON nadi_store.outcome_hour (hour);
-COMMENT ON TABLE nadi_store.outcome_hour IS 'Labels joined to the predictions of an hour (the prediction''s hour): predictions labelled, class labels compared, correct ones, confusion counts (category ids, 0 for other), per score bin n, sum y, p, p^2, p y, log loss, regression errors (prediction - label), label delay in seconds. Replaced whole by each join pass.';
+COMMENT ON TABLE nadi_store.outcome_hour IS 'Labels joined to the predictions of an hour (the prediction''s hour): predictions labelled, class labels compared, correct ones; of binary tasks, whatever the spelling, compared ones, positive labels, positive predictions, both positive; confusion counts (category ids, 0 for other), per score bin n, sum y, p, p^2, p y, log loss, regression errors (prediction - label) and the sums of their labels, label delay in seconds. Replaced whole by each join pass.';
 CREATE TABLE nadi_store.outcome_day (LIKE nadi_store.outcome_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
 ALTER TABLE nadi_store.outcome_day RENAME hour TO day;
 ALTER TABLE nadi_store.outcome_day ADD PRIMARY KEY (series_id, day);
 CREATE INDEX outcome_day_day ON nadi_store.outcome_day (day);
+
+CREATE TABLE nadi_store.named_outcome_hour (
+    series_id        int NOT NULL,
+    hour             timestamptz NOT NULL,
+    event_type       text NOT NULL,
+    name             text NOT NULL,
+    currency         text NOT NULL,
+    count            bigint NOT NULL,
+    positive_count   bigint NOT NULL,
+    negative_count   bigint NOT NULL,
+    value_count      bigint NOT NULL,
+    value_sum        float8 NOT NULL,
+    value_square_sum float8 NOT NULL,
+    score_count      bigint NOT NULL,
+    score_sum        float8 NOT NULL,
+    score_square_sum float8 NOT NULL,
+    checksum         bigint,
+    PRIMARY KEY (series_id, hour, event_type, name, currency)
+) WITH (fillfactor = 85);
+CREATE INDEX named_outcome_hour_hour ON nadi_store.named_outcome_hour (hour);
+COMMENT ON TABLE nadi_store.named_outcome_hour IS 'All outcomes and feedback joined to the predictions of an hour (the prediction''s hour), labels too, by type, name and currency (empty where there is none): how many, how many say yes and no, values and scores with their squares. positive: the label is yes (true, 1, yes, positive, a number of at least 0.5; of feedback also up, thumbs_up, like, good), or without a label the value or the score is above 0; negative: the label is no (false, 0, no, negative, down, thumbs_down, dislike, bad), or without a label the score is below 0, or 0 where the name is thumbs. Names beyond a cap stand under other. Replaced whole by each join pass.';
+CREATE TABLE nadi_store.named_outcome_day (LIKE nadi_store.named_outcome_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
+ALTER TABLE nadi_store.named_outcome_day RENAME hour TO day;
+ALTER TABLE nadi_store.named_outcome_day ADD PRIMARY KEY (series_id, day, event_type, name, currency);
+CREATE INDEX named_outcome_day_day ON nadi_store.named_outcome_day (day);
 
 CREATE TABLE nadi_store.outcome (
     model_id        int NOT NULL REFERENCES nadi_store.model,

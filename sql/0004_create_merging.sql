@@ -225,6 +225,19 @@ CREATE FUNCTION nadi_store.derive_score_day(the_day timestamptz) RETURNS void LA
     ) AS d ORDER BY d.series_id, d.category_id;
 $$;
 
+CREATE FUNCTION nadi_store.derive_named_outcome_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM nadi_store.named_outcome_day WHERE day = the_day;
+    INSERT INTO nadi_store.named_outcome_day
+    SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
+    SELECT series_id, the_day, event_type, name, currency, sum(count)::bigint, sum(positive_count)::bigint, sum(negative_count)::bigint,
+           sum(value_count)::bigint, nadi_store.bounded_total(value_sum), nadi_store.bounded_total(value_square_sum),
+           sum(score_count)::bigint, nadi_store.bounded_total(score_sum), nadi_store.bounded_total(score_square_sum)
+    FROM nadi_store.named_outcome_hour WHERE hour >= the_day AND hour < the_day + interval '24 hours'
+    GROUP BY series_id, event_type, name, currency
+    ) AS d ORDER BY d.series_id, d.event_type, d.name, d.currency;
+$$;
+
+-- A join replaces an hour of both tables, so both days follow from it.
 CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void LANGUAGE sql AS $$
     DELETE FROM nadi_store.outcome_day WHERE day = the_day;
     INSERT INTO nadi_store.outcome_day
@@ -252,11 +265,14 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
     )
     SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
     SELECT h.series_id, the_day, sum(h.labelled)::bigint, sum(h.classified)::bigint, sum(h.correct)::bigint,
+           sum(h.binary_count)::bigint, sum(h.label_positive_count)::bigint, sum(h.predicted_positive_count)::bigint,
+           sum(h.true_positive_count)::bigint,
            coalesce(c.predicted, '{}'), coalesce(c.labels, '{}'), coalesce(c.counts, '{}'),
            coalesce(s.bins, '{}'), coalesce(s.counts, '{}'), coalesce(s.y, '{}'), coalesce(s.p, '{}'),
            coalesce(s.p2, '{}'), coalesce(s.py, '{}'),
            sum(h.log_loss_count)::bigint, nadi_store.bounded_total(h.log_loss_sum), sum(h.error_count)::bigint, nadi_store.bounded_total(h.error_sum), nadi_store.bounded_total(h.error_abs_sum),
-           nadi_store.bounded_total(h.error_square_sum), sum(h.delay_count)::bigint, nadi_store.bounded_total(h.delay_sum),
+           nadi_store.bounded_total(h.error_square_sum), nadi_store.bounded_total(h.error_label_sum),
+           nadi_store.bounded_total(h.error_label_square_sum), sum(h.delay_count)::bigint, nadi_store.bounded_total(h.delay_sum),
            coalesce(d.bins, '{}'), coalesce(d.counts, '{}')
     FROM hours AS h
     LEFT JOIN confusion AS c USING (series_id)
@@ -264,6 +280,7 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
     LEFT JOIN delays AS d USING (series_id)
     GROUP BY h.series_id, c.predicted, c.labels, c.counts, s.bins, s.counts, s.y, s.p, s.p2, s.py, d.bins, d.counts
     ) AS d ORDER BY d.series_id;
+    SELECT nadi_store.derive_named_outcome_day(the_day);
 $$;
 
 -- Outcome rows past label_days. A joined label goes by its prediction's hour, with all labels of that hour at once, and

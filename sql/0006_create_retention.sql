@@ -40,6 +40,8 @@ INSERT INTO nadi_store.retention (table_name, setting, days, how) VALUES
     ('loader_state',     NULL, NULL, 'a few rows'),
     ('mapping',          NULL, NULL, 'one row a mapping and change'),
     ('model',            NULL, NULL, 'a dictionary, under a cap'),
+    ('named_outcome_day',  NULL, NULL, 'one row a day, series, name and currency'),
+    ('named_outcome_hour', NULL, NULL, 'one row an hour, series, name and currency'),
     ('outcome_arrival',  NULL, NULL, 'one row a day, type and model'),
     ('outcome_day',      NULL, NULL, 'one row a day and series'),
     ('outcome_hour',     NULL, NULL, 'one row an hour and series'),

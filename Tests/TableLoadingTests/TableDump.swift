@@ -132,16 +132,26 @@ struct TableDump {
                     table,
                     """
                     SELECT \(series) || ' ' || \(time),
-                           concat_ws('|', labelled, classified, correct, score_bins, score_counts, log_loss_count,
+                           concat_ws('|', labelled, classified, correct, binary_count, label_positive_count,
+                               predicted_positive_count, true_positive_count, score_bins, score_counts, log_loss_count,
                                error_count, delay_count, delay_bins, delay_counts,
                                (SELECT string_agg(coalesce(p.value, '?') || '>' || coalesce(l.value, '?') || '=' || u.n,
                                                   ',' ORDER BY p.value COLLATE "C", l.value COLLATE "C")
                                 FROM unnest(confusion_predicted, confusion_labels, confusion_counts) AS u (p, l, n)
                                 LEFT JOIN nadi_store.category AS p ON p.category_id = u.p
                                 LEFT JOIN nadi_store.category AS l ON l.category_id = u.l)),
-                           ARRAY[log_loss_sum, error_sum, error_abs_sum, error_square_sum, delay_sum] || score_sum_y
+                           ARRAY[log_loss_sum, error_sum, error_abs_sum, error_square_sum, error_label_sum,
+                               error_label_square_sum, delay_sum] || score_sum_y
                                || score_sum_p || score_sum_p2 || score_sum_py
                     FROM nadi_store.\(table) AS t
+                    """, connection)
+                try add(
+                    "named_\(table)",
+                    """
+                    SELECT \(series) || concat_ws(' ', '', \(time), event_type, name, currency),
+                           concat_ws('|', count, positive_count, negative_count, value_count, score_count),
+                           ARRAY[value_sum, value_square_sum, score_sum, score_square_sum]
+                    FROM nadi_store.named_\(table) AS t
                     """, connection)
             }
         }

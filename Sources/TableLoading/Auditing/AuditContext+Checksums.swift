@@ -8,6 +8,7 @@ extension AuditContext {
         ("request_minute", "minute", series), ("request_hour", "hour", series), ("request_day", "day", series),
         ("feature_hour", "hour", feature), ("feature_day", "day", feature), ("score_hour", "hour", score),
         ("score_day", "day", score), ("outcome_hour", "hour", series), ("outcome_day", "day", series),
+        ("named_outcome_hour", "hour", named), ("named_outcome_day", "day", named),
         ("resource_minute", "minute", resource), ("resource_hour", "hour", resource),
     ]
     private static let series = """
@@ -19,6 +20,7 @@ extension AuditContext {
     private static let score =
         series
         + " || coalesce(' ' || (SELECT value FROM nadi_store.category AS c WHERE c.category_id = t.category_id), '')"
+    private static let named = series + " || concat_ws(' ', '', t.event_type, t.name, nullif(t.currency, ''))"
     private static let resource = """
         (SELECT concat_ws(' ', r.service, r.instance, r.device) FROM nadi_store.resource AS r
          WHERE r.resource_id = t.resource_id) || ' ' || measure

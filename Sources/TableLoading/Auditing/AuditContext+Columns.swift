@@ -45,8 +45,14 @@ struct AuditColumn {
         ] + edges
     static let score = [AuditColumn(totalOf: "counts"), AuditColumn(totalOf: "positive_counts")]
     static let outcome =
-        ["labelled", "classified", "correct", "log_loss_count", "error_count", "delay_count"].map { AuditColumn($0) }
+        [
+            "labelled", "classified", "correct", "binary_count", "label_positive_count", "predicted_positive_count",
+            "true_positive_count", "log_loss_count", "error_count", "delay_count",
+        ].map { AuditColumn($0) }
         + ["confusion_counts", "score_counts", "delay_counts"].map { AuditColumn(totalOf: $0) }
+    static let namedOutcome = ["count", "positive_count", "negative_count", "value_count", "score_count"].map {
+        AuditColumn($0)
+    }
     static let resource = [AuditColumn("count"), AuditColumn("maximum", by: "max")]
 }
 
@@ -57,6 +63,7 @@ extension AuditContext {
         for (table, keys, columns) in [
             ("request", "series_id", AuditColumn.request), ("feature", "series_id, feature_id", AuditColumn.feature),
             ("score", "series_id, category_id", AuditColumn.score), ("outcome", "series_id", AuditColumn.outcome),
+            ("named_outcome", "series_id, event_type, name, currency", AuditColumn.namedOutcome),
         ] {
             try compare(
                 "day:\(table)_day", "\(table)_hour", keys, "date_trunc('day', hour, 'UTC')", "\(table)_day", "day",
@@ -155,8 +162,11 @@ extension AuditContext {
             "outcome",
             "\(total("confusion_counts")) <> t.classified OR t.correct > t.classified "
                 + "OR \(total("delay_counts")) <> t.delay_count OR t.delay_count > t.labelled "
-                + "OR \(total("score_counts")) <> t.log_loss_count OR t.classified + t.error_count > t.labelled",
-            "confusion, scores or delays are not what classified, log_loss_count or delay_count say")
+                + "OR \(total("score_counts")) <> t.log_loss_count OR t.classified + t.error_count > t.labelled "
+                + "OR t.binary_count > t.classified OR t.label_positive_count > t.binary_count "
+                + "OR t.predicted_positive_count > t.binary_count OR t.true_positive_count > t.label_positive_count "
+                + "OR t.true_positive_count > t.predicted_positive_count",
+            "confusion, scores, delays or positives are not what classified, log_loss_count or delay_count say")
         let request = "LEFT JOIN nadi_store.request_hour AS r ON r.series_id = t.series_id AND r.hour = t.hour"
         let successes = "coalesce(r.predictions - r.failed_predictions, 0)"
         try check(

@@ -14,6 +14,11 @@ enum MergeStatements {
     ]
     /// Columns of score tables without series, category and time.
     static let scoreColumns = ["bins", "counts", "sums", "positive_counts", "positive_sums"]
+    /// Columns of the tables of named outcomes without series, time, type, name and currency.
+    static let namedOutcomeColumns = [
+        "count", "positive_count", "negative_count", "value_count", "value_sum", "value_square_sum", "score_count",
+        "score_sum", "score_square_sum",
+    ]
     /// Columns of resource tables without resource, measure and time.
     static let resourceColumns = ["count", "sum", "maximum"]
 
@@ -31,7 +36,7 @@ enum MergeStatements {
             CREATE TEMP TABLE IF NOT EXISTS stage_mark (model_id int, hour timestamptz, waiting bigint)
                 ON COMMIT DELETE ROWS;
             """
-        let outcomes = ["outcome", "outcome_hour"].map { create("stage_\($0)", like: $0) }
+        let outcomes = ["outcome", "outcome_hour", "named_outcome_hour"].map { create("stage_\($0)", like: $0) }
         return (aggregates + outcomes + [marks]).joined(separator: "\n")
     }
 
@@ -52,6 +57,7 @@ enum MergeStatements {
         case "request", "outcome": return ["series_id", time]
         case "feature": return ["series_id", "feature_id", time]
         case "score": return ["series_id", "category_id", time]
+        case "named": return ["series_id", time, "event_type", "name", "currency"]
         default: return ["resource_id", "measure", time]
         }
     }
@@ -63,6 +69,7 @@ enum MergeStatements {
         case "request": values = requestColumns
         case "feature": values = featureColumns
         case "score": values = scoreColumns
+        case "named": values = namedOutcomeColumns
         case "outcome": return [keys(table, time)[0], time] + JoinSwap.columns.dropFirst(2)
         default: values = resourceColumns
         }

@@ -12,10 +12,11 @@ struct JoinSwap {
     let caps: LoadSettings.Caps
 
     static let columns = [
-        "series_id", "hour", "labelled", "classified", "correct", "confusion_predicted", "confusion_labels",
-        "confusion_counts", "score_bins", "score_counts", "score_sum_y", "score_sum_p", "score_sum_p2", "score_sum_py",
+        "series_id", "hour", "labelled", "classified", "correct", "binary_count", "label_positive_count",
+        "predicted_positive_count", "true_positive_count", "confusion_predicted", "confusion_labels", "confusion_counts",
+        "score_bins", "score_counts", "score_sum_y", "score_sum_p", "score_sum_p2", "score_sum_py",
         "log_loss_count", "log_loss_sum", "error_count", "error_sum", "error_abs_sum", "error_square_sum",
-        "delay_count", "delay_sum", "delay_bins", "delay_counts",
+        "error_label_sum", "error_label_square_sum", "delay_count", "delay_sum", "delay_bins", "delay_counts",
     ]
 
     /// Runs the swap.
@@ -75,6 +76,8 @@ struct JoinSwap {
             writer.append(row.labelled)
             writer.append(row.classified)
             writer.append(row.correct)
+            // Of binary tasks: compared, positive labels, positive predictions, both.
+            for _ in 0..<4 { writer.append(Int64(0)) }
             writer.append(confusion.map(\.key.predicted))
             writer.append(confusion.map(\.key.label))
             writer.append(confusion.map(\.value))
@@ -90,6 +93,8 @@ struct JoinSwap {
             writer.append(row.errorSum)
             writer.append(row.errorAbsSum)
             writer.append(row.errorSquareSum)
+            // Sums of the labels of regressions and their squares.
+            for _ in 0..<2 { writer.append(0.0) }
             writer.append(row.delayCount)
             writer.append(row.delaySum)
             writer.append(row.delay.codes)

@@ -173,24 +173,45 @@ SELECT r.series_id, r.hour, r.predictions - r.failed_predictions AS n, t.model_i
 FROM nadi_store.request_hour r JOIN traffic t USING (series_id, hour);
 INSERT INTO nadi_store.outcome_hour
 SELECT l.series_id, l.hour, x.labelled, CASE WHEN l.model_id = 10 THEN 0 ELSE x.labelled END,
-       CASE WHEN l.model_id = 10 THEN 0 ELSE round(x.labelled * (0.93 - 0.01 * (l.number % 5))) END,
+       CASE WHEN l.model_id = 10 THEN 0 ELSE p.correct END, p.two, p.two * 3 / 10, p.two * 3 / 10,
+       (p.correct - p.two + 2 * (p.two * 3 / 10)) / 2 * (p.two > 0)::int,
        CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[2], c.ids[1], c.ids[2]] END,
        CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[1], c.ids[2], c.ids[2]] END,
        CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[x.labelled / 2, x.labelled / 20, x.labelled / 20, x.labelled / 4] END,
        '{40,120}', ARRAY[x.labelled / 2, x.labelled / 2], ARRAY[x.labelled * 0.1, x.labelled * 0.4], ARRAY[x.labelled * 0.12, x.labelled * 0.38],
        ARRAY[x.labelled * 0.05, x.labelled * 0.3], ARRAY[x.labelled * 0.05, x.labelled * 0.3],
        x.labelled, x.labelled * 0.3, CASE WHEN l.model_id = 10 THEN x.labelled ELSE 0 END, x.labelled * 0.1, x.labelled * 0.5, x.labelled * 0.6,
+       x.labelled * 3, x.labelled * 11,
        x.labelled, x.labelled * 90000, '{40560,40577,40600}', ARRAY[x.labelled / 3, x.labelled / 3, x.labelled / 3]
 FROM labels l LEFT JOIN nadi_store.feature f ON f.model_id = l.model_id AND f.role = 'prediction' LEFT JOIN categories c USING (feature_id)
-CROSS JOIN LATERAL (SELECT round(l.n * l.coverage)::bigint AS labelled) x WHERE x.labelled > 0;
+CROSS JOIN LATERAL (SELECT round(l.n * l.coverage)::bigint AS labelled) x
+CROSS JOIN LATERAL (SELECT round(x.labelled * (0.93 - 0.01 * (l.number % 5)))::bigint AS correct,
+                           CASE WHEN l.model_id % 2 = 0 AND l.model_id < 10 THEN x.labelled ELSE 0 END AS two) p
+WHERE x.labelled > 0;
 INSERT INTO nadi_store.outcome_day
-SELECT series_id, date_trunc('day', hour, 'UTC'), labelled * 24, classified * 24, correct * 24, confusion_predicted, confusion_labels,
+SELECT series_id, date_trunc('day', hour, 'UTC'), labelled * 24, classified * 24, correct * 24, binary_count * 24,
+       label_positive_count * 24, predicted_positive_count * 24, true_positive_count * 24, confusion_predicted, confusion_labels,
        (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(confusion_counts) c), score_bins, (SELECT array_agg(c * 24) FROM unnest(score_counts) c),
        (SELECT array_agg(c * 24) FROM unnest(score_sum_y) c), (SELECT array_agg(c * 24) FROM unnest(score_sum_p) c),
        (SELECT array_agg(c * 24) FROM unnest(score_sum_p2) c), (SELECT array_agg(c * 24) FROM unnest(score_sum_py) c),
        log_loss_count * 24, log_loss_sum * 24, error_count * 24, error_sum * 24, error_abs_sum * 24, error_square_sum * 24,
+       error_label_sum * 24, error_label_square_sum * 24,
        delay_count * 24, delay_sum * 24, delay_bins, (SELECT array_agg(c * 24) FROM unnest(delay_counts) c)
 FROM nadi_store.outcome_hour WHERE extract(hour FROM hour AT TIME ZONE 'UTC') = 0;
+
+-- Clicks, purchases in two currencies, thumbs and overrides, labels too: joined within a day.
+INSERT INTO nadi_store.named_outcome_hour
+SELECT l.series_id, l.hour, k.event_type, k.name, k.currency, x.n, round(x.n * k.positive), round(x.n * k.negative),
+       x.valued, x.valued * k.mean, x.valued * (k.mean ^ 2 + k.spread ^ 2), 0, 0, 0
+FROM labels l CROSS JOIN (VALUES
+    ('outcome', 'label', '', 0.9::float8, 0.3::float8, 0.7::float8, 0::float8, 0::float8), ('outcome', 'click', '', 0.06, 1, 0, 0, 0),
+    ('outcome', 'conversion', '', 0.01, 1, 0, 0, 0), ('outcome', 'revenue', 'EUR', 0.007, 1, 0, 25, 10),
+    ('outcome', 'revenue', 'USD', 0.003, 1, 0, 30, 12), ('feedback', 'thumbs', '', 0.02, 0.8, 0.2, 0, 0),
+    ('feedback', 'override', '', 0.004, 1, 0, 0, 0)) AS k(event_type, name, currency, rate, positive, negative, mean, spread)
+CROSS JOIN LATERAL (SELECT round(l.n * k.rate * least(1, 2 * l.coverage) * (0.9 + 0.2 * pg_temp.noise(l.series_id || k.name || l.number)))::bigint AS n) y
+CROSS JOIN LATERAL (SELECT y.n, CASE WHEN k.mean > 0 THEN y.n ELSE 0 END AS valued) x
+WHERE x.n > 0;
+SELECT nadi_store.derive_named_outcome_day(d) FROM span, generate_series(span.first, span.last, interval '1 day') d;
 
 -- Resources, deployments, and the pipeline itself: a running host, one that ended, one gone silent.
 INSERT INTO nadi_store.resource (service, instance, environment, device)
