@@ -254,7 +254,7 @@ class WholeWay:
 
     def audit(self) -> str:
         """Balances what was written, stored and counted; an audit that finds something is a failure."""
-        return self.nadi("audit").stdout.strip().splitlines()[-1]
+        return self.nadi("audit").stdout.strip().splitlines()[0]
 
 
 def rows(text: str) -> List[Dict[str, str]]:

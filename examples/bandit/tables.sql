@@ -8,7 +8,7 @@
 \echo '-- Click-through by policy and campaign: positive clicks per impression, Wilson''s 95 % interval'
 SELECT c.campaign, v.version AS policy, r.prediction_count AS impressions, r.positive_count AS clicks,
        round(100 * r.positive_rate::numeric, 3) AS "rate %",
-       '[' || round(100 * r.positive_rate_lower::numeric, 3) || ', ' || round(100 * r.positive_rate_upper::numeric, 3) || ']' AS "95 %"
+       '[' || round(100 * r.positive_lower::numeric, 3) || ', ' || round(100 * r.positive_upper::numeric, 3) || ']' AS "95 %"
 FROM (VALUES (1, 'all'), (2, 'men'), (3, 'women')) AS c(place, campaign)
 CROSS JOIN (VALUES (1, 'random'), (2, 'bts')) AS v(place, version)
 CROSS JOIN LATERAL nadi.outcome_rates('recommender', :'first', :'last', versions => ARRAY[v.version], slice_key => 'campaign',

@@ -31,7 +31,7 @@ What happens:
   1. January and February become the model's reference (nadi reference create): drift and estimate are measured against them
   2. for each month: events go into files (the Python client), the shipper takes these to a bucket, two loaders count them
   3. hours whose labels have come are joined; the audit says whether any line is missing
-  4. table.sql asks nadi.performance, nadi.estimated_performance and nadi.drift
+  4. table.sql asks nadi.performance, nadi.estimate_and_truth and nadi.drift
 
 The servers are private ones in a folder of their own and gone at the end, unless you give yours.
 """

@@ -24,7 +24,7 @@ WITH month AS (
 SELECT s.name AS month, p.n, p.labels, round(p.coverage::numeric, :digits) AS coverage, round(p.auc::numeric, :digits) AS "AUC",
        round(p.brier::numeric, :digits) AS "Brier", round(p.loss::numeric, :digits) AS "log loss",
        round(p.ece::numeric, :digits) AS "ECE", round(p.accuracy::numeric, :digits) AS accuracy,
-       round(e.estimate::numeric, :digits) AS "estimated", e.state AS "estimate is", round(d.score::numeric, 3) AS "PSI score",
+       round(e.estimate::numeric, :digits) AS "estimated", e.state AS "labels say", round(d.score::numeric, 3) AS "PSI score",
        d.score_state AS "score is", round(d.temp::numeric, 3) AS "PSI temp", d.temp_state AS "temp is"
 FROM span AS s
 CROSS JOIN LATERAL (
@@ -35,8 +35,8 @@ CROSS JOIN LATERAL (
     FROM nadi.performance('flights', s.starts, s.ends) WHERE class_name = '(all)'
 ) AS p
 CROSS JOIN LATERAL (
-    SELECT max(estimate) AS estimate, max(estimate_state) AS state
-    FROM nadi.estimated_performance('flights', s.starts, s.ends) WHERE class_name = '(all)' AND measure = 'accuracy'
+    SELECT max(estimate) AS estimate, max(trust_state) AS state
+    FROM nadi.estimate_and_truth('flights', s.starts, s.ends) WHERE measure = 'accuracy'
 ) AS e
 CROSS JOIN LATERAL (
     SELECT max(psi) FILTER (WHERE feature_role = 'score') AS score, max(drift_state) FILTER (WHERE feature_role = 'score') AS score_state,

@@ -46,7 +46,7 @@ def test_clicks_and_their_intervals(shown, policy, campaign):
     clicks = CLICKS[policy, campaign]
     assert [int(row[name]) for name in ("prediction_count", "outcome_count", "positive_count")] == [10_000, clicks, clicks]
     lower, upper = wilson(clicks, 10_000)
-    found = [float(row[name]) for name in ("positive_rate", "positive_rate_lower", "positive_rate_upper")]
+    found = [float(row[name]) for name in ("positive_rate", "positive_lower", "positive_upper")]
     assert found == pytest.approx([clicks / 10_000, lower, upper], abs=1e-9)
 
 

@@ -116,7 +116,7 @@ def test_each_label_counts_once_and_every_line_is_accounted_for(flown):
 def test_the_estimate_and_the_drift_stand_beside_the_truth(flown):
     way, options = flown
     for row in whole_way.rows(replay.table(options, way, "--csv")):
-        assert 0.5 < float(row["estimated"]) < 1 and row["estimate is"] in ("usual", "low", "high"), row
+        assert 0.5 < float(row["estimated"]) < 1 and row["labels say"] in ("agrees", "disagrees"), row
         assert row["temp is"] in ("stable", "shifted", "drifted") and row["score is"] in ("stable", "shifted", "drifted"), row
         if row["month"] == "April":
             # Weather that the reference of January and February never saw.
