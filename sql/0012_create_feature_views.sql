@@ -82,6 +82,8 @@ SELECT r.hour AS bucket_start, (r.hour AT TIME ZONE 'UTC')::date AS bucket_date,
        coalesce(o.labelled, 0) / nullif(r.predictions - r.failed_predictions, 0)::float8 AS label_coverage,
        coalesce(o.classified, 0) AS classified_count, coalesce(o.correct, 0) AS correct_count,
        o.correct / nullif(o.classified, 0)::float8 AS accuracy,
+       coalesce(o.binary_count, 0) AS binary_count, coalesce(o.label_positive_count, 0) AS label_positive_count,
+       coalesce(o.predicted_positive_count, 0) AS predicted_positive_count, coalesce(o.true_positive_count, 0) AS true_positive_count,
        coalesce(o.log_loss_count, 0) AS log_loss_count, o.log_loss_sum / nullif(o.log_loss_count, 0) AS log_loss_mean,
        coalesce(o.error_count, 0) AS regression_count, o.error_sum / nullif(o.error_count, 0) AS error_mean,
        o.error_abs_sum / nullif(o.error_count, 0) AS absolute_error_mean,
@@ -98,6 +100,8 @@ SELECT r.day AS bucket_start, (r.day AT TIME ZONE 'UTC')::date AS bucket_date,
        coalesce(o.labelled, 0) / nullif(r.predictions - r.failed_predictions, 0)::float8 AS label_coverage,
        coalesce(o.classified, 0) AS classified_count, coalesce(o.correct, 0) AS correct_count,
        o.correct / nullif(o.classified, 0)::float8 AS accuracy,
+       coalesce(o.binary_count, 0) AS binary_count, coalesce(o.label_positive_count, 0) AS label_positive_count,
+       coalesce(o.predicted_positive_count, 0) AS predicted_positive_count, coalesce(o.true_positive_count, 0) AS true_positive_count,
        coalesce(o.log_loss_count, 0) AS log_loss_count, o.log_loss_sum / nullif(o.log_loss_count, 0) AS log_loss_mean,
        coalesce(o.error_count, 0) AS regression_count, o.error_sum / nullif(o.error_count, 0) AS error_mean,
        o.error_abs_sum / nullif(o.error_count, 0) AS absolute_error_mean,
@@ -115,3 +119,21 @@ CROSS JOIN LATERAL unnest(o.confusion_predicted, o.confusion_labels, o.confusion
 LEFT JOIN nadi_store.category p ON p.category_id = c.predicted
 LEFT JOIN nadi_store.category l ON l.category_id = c.label;
 COMMENT ON VIEW nadi.confusion_hour IS 'Predicted against labelled classes by the prediction''s hour. One row a pair that occurred.';
+
+CREATE VIEW nadi.named_outcome_hour AS
+SELECT o.hour AS bucket_start, (o.hour AT TIME ZONE 'UTC')::date AS bucket_date,
+       s.series_id, s.model_name, s.model_version, s.model_variant, s.environment, s.slice_key, s.slice_value,
+       o.event_type, o.name AS outcome_name, o.currency, r.predictions - r.failed_predictions AS prediction_count, o.count AS outcome_count,
+       o.positive_count, o.negative_count, o.value_count, o.value_sum, o.score_count, o.score_sum
+FROM nadi_store.named_outcome_hour o JOIN nadi.series s USING (series_id)
+LEFT JOIN nadi_store.request_hour r ON r.series_id = o.series_id AND r.hour = o.hour;
+COMMENT ON VIEW nadi.named_outcome_hour IS 'Outcomes and feedback of each name (label, click, revenue, thumbs, ...) that came for the predictions of an hour, by the prediction''s hour; rows change as outcomes come. One row a name and currency. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';
+
+CREATE VIEW nadi.named_outcome_day AS
+SELECT o.day AS bucket_start, (o.day AT TIME ZONE 'UTC')::date AS bucket_date,
+       s.series_id, s.model_name, s.model_version, s.model_variant, s.environment, s.slice_key, s.slice_value,
+       o.event_type, o.name AS outcome_name, o.currency, r.predictions - r.failed_predictions AS prediction_count, o.count AS outcome_count,
+       o.positive_count, o.negative_count, o.value_count, o.value_sum, o.score_count, o.score_sum
+FROM nadi_store.named_outcome_day o JOIN nadi.series s USING (series_id)
+LEFT JOIN nadi_store.request_day r ON r.series_id = o.series_id AND r.day = o.day;
+COMMENT ON VIEW nadi.named_outcome_day IS 'Outcomes and feedback of each name (label, click, revenue, thumbs, ...) that came for the predictions of a UTC day, by the prediction''s UTC day; rows change as outcomes come. One row a name and currency. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';

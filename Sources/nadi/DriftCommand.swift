@@ -25,7 +25,7 @@ struct DriftCommand: AsyncParsableCommand {
 
             PSI (population stability index) is how far two distributions are apart: under 0.1 little, over 0.2 much. noise \
             is the PSI that chance alone exceeds once in 100,000 with so few values. `since` is the first hour (or day) of \
-            the present run of `drifted`. Drift is not yet harm: nadi.accuracy and nadi.estimated_performance say what it \
+            the present run of `drifted`. Drift is not yet harm: nadi.performance and nadi.estimate_and_truth say what it \
             costs. In SQL: nadi.drift, nadi.drift_bins, nadi.drift_over_time.
 
             Examples:

@@ -124,7 +124,7 @@ import Testing
         }
         #expect(rows == ["Is it up?", "Is its input what it was?", "Is it right?", "Pipeline"])
         #expect(dashboard.panels.first?["title"]?.text == "Complete until")
-        #expect(dashboard.statements.count { $0.kind == .panel } <= 33)
+        #expect(dashboard.statements.count { $0.kind == .panel } <= 38)
         #expect(dashboard.statements.contains { $0.kind == .annotation && $0.name == "Deployments" })
     }
 
@@ -155,6 +155,34 @@ import Testing
         }
     }
 
+    /// Whether the model is still right, from labels, clicks, revenue and feedback, and whether the next version is
+    /// better: each answered by a column of a panel, with its interval and its n or coverage.
+    @Test func theRowOfQualityAnswersWithIntervals() throws {
+        let all = dashboard.document["panels"]?.elements ?? []
+        let start = try #require(all.firstIndex { $0["title"]?.text == "Is it right?" })
+        let row = all[(start + 1)...].prefix { $0["type"]?.text != "row" }
+        let columns: [String: [String]] = [
+            "Quality": ["p.value", "p.lower", "p.upper"], "Label coverage": ["p.label_coverage"],
+            "Label delay": ["p.delay_p50_seconds", "p.delay_p95_seconds"],
+            "Estimate beside truth": ["p.estimate", "p.estimate_lower", "p.value", "p.lower", "p.upper"],
+            "Calibration": ["p.score_mean", "p.positive_share", "p.lower", "p.upper"],
+            "Confusion": ["p.outcome_count", "p.share_of_label"],
+            "Quality of the whole range": ["p.performance_state", "p.lower", "p.sample_count", "p.label_coverage"],
+            "Estimated performance of the whole range": ["p.estimate", "p.lower", "p.upper"],
+            "Can the estimates be trusted?": ["p.trust_state", "p.reason", "p.sample_count", "p.label_coverage"],
+            "Clicks and conversions": ["p.positive_rate", "p.positive_lower", "p.positive_upper"],
+            "Value per prediction": ["p.value_per_prediction", "p.currency", "p.lower", "p.upper"],
+            "Feedback": ["p.negative_rate", "p.negative_lower", "p.positive_rate"],
+            "Versions compared": ["v.comparison_state", "v.difference", "v.lower", "v.upper", "v.p_value", "v.first_count"],
+        ]
+        #expect(Set(row.compactMap { $0["title"]?.text }) == Set(columns.keys))
+        for panel in row {
+            let title = panel["title"]?.text ?? ""
+            let sql = panel["targets"]?.elements.first?["rawSql"]?.text ?? ""
+            for column in columns[title] ?? [] { #expect(sql.contains(column), "\(title) shows no \(column)") }
+        }
+    }
+
     @Test func statementsAvoidWhatGrafanaBreaks() throws {
         for statement in dashboard.statements {
             #expect(!statement.sql.contains("--") && !statement.sql.contains("/*"), "\(statement.name): comment")
@@ -174,6 +202,7 @@ import Testing
         #expect(
             names == [
                 "datasource", "model", "version", "environment", "slice_key", "slice_value", "baseline", "feature",
+                "measure",
             ])
         for text in dashboard.document.texts {
             for match in text.matches(of: /\$\{([a-zA-Z0-9_]+)([:.][^}]*)?\}/) where !match.1.hasPrefix("__") {

@@ -99,7 +99,7 @@ import Testing
             let values = try reader.query(query.expand(statement.sql)).rows.map { $0.text(0) }
             #expect(!values.isEmpty, "variable \(statement.name) is empty, so that IN () would be sent")
             // Variables that take one value only.
-            all[statement.name] = ["slice_key", "baseline", "feature"].contains(statement.name) ? [values[0]] : values
+            all[statement.name] = ["slice_key", "baseline", "feature", "measure"].contains(statement.name) ? [values[0]] : values
         }
         let one = all.mapValues { Array($0.prefix(1)) }
         var quoted = all.mapValues { _ in ["o'clock"] }
@@ -110,6 +110,7 @@ import Testing
         sliced["baseline"] = ["previous"]
         var scored = one
         scored["feature"] = ["score"]
+        scored["measure"] = ["brier_score"]
         return [all, one, quoted, sliced, scored]
     }
 

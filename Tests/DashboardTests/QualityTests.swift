@@ -41,8 +41,12 @@ import Testing
         let reader = try samples.database.connectAsReader()
         let rows = try reader.query(
             """
-            SELECT label_coverage, accuracy, accuracy_lower, accuracy_upper, quality_state, log_loss_mean,
-            brier_score, delay_p50_seconds FROM nadi.accuracy('m', $1, $2, '1 hour')
+            SELECT a.label_coverage, a.value, a.lower, a.upper, a.performance_state, l.value, b.value, d.delay_p50_seconds
+            FROM nadi.performance('m', $1, $2, '1 hour') AS a
+            JOIN nadi.performance('m', $1, $2, '1 hour') AS l ON l.bucket_start = a.bucket_start AND l.measure = 'log_loss'
+            JOIN nadi.performance('m', $1, $2, '1 hour') AS b ON b.bucket_start = a.bucket_start AND b.measure = 'brier_score'
+            JOIN nadi.label_delay('m', $1, $2, '1 hour') AS d ON d.bucket_start = a.bucket_start
+            WHERE a.measure = 'accuracy' ORDER BY a.bucket_start
             """,
             [samples.at(0), samples.at(3)]
         ).rows
@@ -53,7 +57,8 @@ import Testing
         #expect(rows[0].real(5) == 0.5 && rows[0].real(6) == 0, "Brier: p^2 - 2 p y + y over hits with p = 1")
         #expect(abs(rows[0].real(7) - 60) < 0.6)
         let whole = try reader.query(
-            "SELECT accuracy, label_coverage FROM nadi.accuracy('m', $1, $2)", [samples.at(0), samples.at(3)]
+            "SELECT value, label_coverage FROM nadi.performance('m', $1, $2) WHERE measure = 'accuracy'",
+            [samples.at(0), samples.at(3)]
         ).first
         #expect(whole?.real(0) == 475.0 / 550 && whole?.real(1) == 550.0 / 3000)
         let view = try reader.query("SELECT bucket_start, accuracy, label_coverage FROM nadi.outcome_hour ORDER BY 1")

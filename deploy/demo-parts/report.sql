@@ -64,16 +64,35 @@ ORDER BY psi DESC NULLS LAST;
 
 \echo '-- Is it still right? Accuracy by hour, and how many labels have come'
 SELECT to_char(bucket_start, 'MM-DD HH24:MI') AS hour, prediction_count AS predictions, labelled_count AS labels,
-       round((100 * label_coverage)::numeric, 1) AS "coverage %", round((100 * accuracy)::numeric, 1) AS "accuracy %",
-       '[' || round((100 * accuracy_lower)::numeric, 1) || ', ' || round((100 * accuracy_upper)::numeric, 1) || ']' AS "95 %",
-       quality_state AS state
-FROM nadi.accuracy('iris', :'first', :'last', interval '1 hour')
+       round((100 * label_coverage)::numeric, 1) AS "coverage %", round((100 * value)::numeric, 1) AS "accuracy %",
+       '[' || round((100 * lower)::numeric, 1) || ', ' || round((100 * upper)::numeric, 1) || ']' AS "95 %",
+       performance_state AS state
+FROM nadi.performance('iris', :'first', :'last', interval '1 hour')
+WHERE measure = 'accuracy'
 ORDER BY bucket_start;
 
 \echo '-- What the scores alone promise (CBPE), beside what the labels say: wrong petals fool the model and its scores alike'
 SELECT to_char(e.bucket_start, 'MM-DD HH24:MI') AS hour, round((100 * e.estimate)::numeric, 1) AS "estimated %",
-       round((100 * e.alert_lower)::numeric, 1) AS "alert below", e.estimate_state AS state, round((100 * a.accuracy)::numeric, 1) AS "measured %"
+       round((100 * e.alert_lower)::numeric, 1) AS "alert below", e.estimate_state AS state, round((100 * t.value)::numeric, 1) AS "measured %",
+       t.trust_state AS trust
 FROM nadi.estimated_performance('iris', :'first', :'last', interval '1 hour') AS e
-LEFT JOIN nadi.accuracy('iris', :'first', :'last', interval '1 hour') AS a USING (bucket_start)
+LEFT JOIN nadi.estimate_and_truth('iris', :'first', :'last', interval '1 hour') AS t
+    ON t.bucket_start = e.bucket_start AND t.measure = e.measure
 WHERE e.measure = 'accuracy' AND e.class_name = '(all)'
 ORDER BY e.bucket_start;
+
+\echo '-- The versions of the whole range, the second against the first'
+SELECT measure, comparison_state AS state, first_count AS "n first", round(first_value::numeric, 4) AS first, second_count AS "n second",
+       round(second_value::numeric, 4) AS second, round(difference::numeric, 4) AS difference,
+       '[' || round(lower::numeric, 4) || ', ' || round(upper::numeric, 4) || ']' AS "95 %", round(p_value::numeric, 4) AS p
+FROM (SELECT min(model_version) AS first, max(model_version) AS second FROM nadi.series WHERE model_name = 'iris') AS v
+CROSS JOIN LATERAL nadi.compare_versions('iris', :'first', :'last', v.first, v.second) AS c
+WHERE v.first <> v.second;
+
+\echo '-- What users say: thumbs by hour of the prediction'
+SELECT to_char(bucket_start, 'MM-DD HH24:MI') AS hour, prediction_count AS predictions, outcome_count AS thumbs, negative_count AS down,
+       round((100 * negative_rate)::numeric, 1) AS "down %",
+       '[' || round((100 * negative_lower)::numeric, 1) || ', ' || round((100 * negative_upper)::numeric, 1) || ']' AS "95 %"
+FROM nadi.outcome_rates('iris', :'first', :'last', interval '1 hour')
+WHERE outcome_name = 'thumbs'
+ORDER BY bucket_start;

@@ -112,10 +112,12 @@ CROSS JOIN LATERAL (
     FROM nadi_store.category c WHERE c.feature_id = f.feature_id) u
 GROUP BY r.reference_id, f.feature_id;
 INSERT INTO nadi_store.reference_score
-SELECT r.reference_id, 0, x.bins, x.counts, x.sums, x.counts, x.sums, x.counts, x.sums, NULL
+SELECT r.reference_id, 0, x.bins, x.counts, x.sums, x.said, x.said_sums, x.counts, x.sums, NULL
 FROM nadi_store.reference r CROSS JOIN (
     SELECT array_agg(e.bin ORDER BY e.bin) AS bins, array_agg((200 + 40 * (e.bin % 10))::bigint ORDER BY e.bin) AS counts,
-           array_agg((200 + 40 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums
+           array_agg((200 + 40 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums,
+           array_agg(CASE WHEN e.lower >= 0.5 THEN 200 + 40 * (e.bin % 10) ELSE 0 END::bigint ORDER BY e.bin) AS said,
+           array_agg(CASE WHEN e.lower >= 0.5 THEN (200 + 40 * (e.bin % 10)) * (e.lower + e.upper) / 2 ELSE 0 END ORDER BY e.bin) AS said_sums
     FROM nadi_store.score_edge e WHERE e.bin % 3 = 0) x
 WHERE r.model_id <> 10;
 
@@ -157,10 +159,12 @@ FROM nadi_store.feature_hour h WHERE extract(hour FROM h.hour AT TIME ZONE 'UTC'
 
 -- Scores and outcomes; labels take about three days to come in.
 INSERT INTO nadi_store.score_hour
-SELECT t.series_id, 0, t.hour, x.bins, x.counts, x.sums, x.counts, x.sums
+SELECT t.series_id, 0, t.hour, x.bins, x.counts, x.sums, x.said, x.said_sums
 FROM traffic t CROSS JOIN LATERAL (
     SELECT array_agg(e.bin ORDER BY e.bin) AS bins, array_agg((20 + 4 * (e.bin % 10))::bigint ORDER BY e.bin) AS counts,
-           array_agg((20 + 4 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums
+           array_agg((20 + 4 * (e.bin % 10)) * (e.lower + e.upper) / 2 ORDER BY e.bin) AS sums,
+           array_agg(CASE WHEN e.lower >= 0.5 THEN 20 + 4 * (e.bin % 10) ELSE 0 END::bigint ORDER BY e.bin) AS said,
+           array_agg(CASE WHEN e.lower >= 0.5 THEN (20 + 4 * (e.bin % 10)) * (e.lower + e.upper) / 2 ELSE 0 END ORDER BY e.bin) AS said_sums
     FROM nadi_store.score_edge e WHERE e.bin % 3 = 0) x
 WHERE t.model_id <> 10;
 INSERT INTO nadi_store.score_day
@@ -178,22 +182,28 @@ SELECT l.series_id, l.hour, x.labelled, CASE WHEN l.model_id = 10 THEN 0 ELSE x.
        CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[2], c.ids[1], c.ids[2]] END,
        CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[1], c.ids[2], c.ids[2]] END,
        CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[x.labelled / 2, x.labelled / 20, x.labelled / 20, x.labelled / 4] END,
-       '{40,120}', ARRAY[x.labelled / 2, x.labelled / 2], ARRAY[x.labelled * 0.1, x.labelled * 0.4], ARRAY[x.labelled * 0.12, x.labelled * 0.38],
-       ARRAY[x.labelled * 0.05, x.labelled * 0.3], ARRAY[x.labelled * 0.05, x.labelled * 0.3],
-       x.labelled, x.labelled * 0.3, CASE WHEN l.model_id = 10 THEN x.labelled ELSE 0 END, x.labelled * 0.1, x.labelled * 0.5, x.labelled * 0.6,
+       s.bins, s.counts, s.y, s.p, s.p2, s.py, s.n, s.n * 0.3, CASE WHEN l.model_id = 10 THEN x.labelled ELSE 0 END, x.labelled * 0.1, x.labelled * 0.5, x.labelled * 0.6,
        x.labelled * 3, x.labelled * 11,
        x.labelled, x.labelled * 90000, '{40560,40577,40600}', ARRAY[x.labelled / 3, x.labelled / 3, x.labelled / 3]
 FROM labels l LEFT JOIN nadi_store.feature f ON f.model_id = l.model_id AND f.role = 'prediction' LEFT JOIN categories c USING (feature_id)
 CROSS JOIN LATERAL (SELECT round(l.n * l.coverage)::bigint AS labelled) x
 CROSS JOIN LATERAL (SELECT round(x.labelled * (0.93 - 0.01 * (l.number % 5)))::bigint AS correct,
                            CASE WHEN l.model_id % 2 = 0 AND l.model_id < 10 THEN x.labelled ELSE 0 END AS two) p
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(b.bin ORDER BY b.bin), '{}') AS bins, coalesce(array_agg(b.n ORDER BY b.bin), '{}') AS counts,
+           coalesce(array_agg(round(b.n * b.p) ORDER BY b.bin), '{}') AS y, coalesce(array_agg(b.n * b.p ORDER BY b.bin), '{}') AS p,
+           coalesce(array_agg(b.n * b.p ^ 2 ORDER BY b.bin), '{}') AS p2, coalesce(array_agg(round(b.n * b.p) * b.p ORDER BY b.bin), '{}') AS py,
+           coalesce(sum(b.n), 0)::bigint AS n
+    FROM (SELECT e.bin, x.labelled * (20 + 4 * (e.bin % 10)) / 2600 AS n, (e.lower + e.upper) / 2 AS p FROM nadi_store.score_edge e
+          WHERE e.bin % 3 = 0 AND l.model_id <> 10) b WHERE b.n > 0) s
 WHERE x.labelled > 0;
 INSERT INTO nadi_store.outcome_day
 SELECT series_id, date_trunc('day', hour, 'UTC'), labelled * 24, classified * 24, correct * 24, binary_count * 24,
        label_positive_count * 24, predicted_positive_count * 24, true_positive_count * 24, confusion_predicted, confusion_labels,
-       (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(confusion_counts) c), score_bins, (SELECT array_agg(c * 24) FROM unnest(score_counts) c),
-       (SELECT array_agg(c * 24) FROM unnest(score_sum_y) c), (SELECT array_agg(c * 24) FROM unnest(score_sum_p) c),
-       (SELECT array_agg(c * 24) FROM unnest(score_sum_p2) c), (SELECT array_agg(c * 24) FROM unnest(score_sum_py) c),
+       (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(confusion_counts) c), score_bins,
+       (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_counts) c), (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_sum_y) c),
+       (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_sum_p) c), (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_sum_p2) c),
+       (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_sum_py) c),
        log_loss_count * 24, log_loss_sum * 24, error_count * 24, error_sum * 24, error_abs_sum * 24, error_square_sum * 24,
        error_label_sum * 24, error_label_square_sum * 24,
        delay_count * 24, delay_sum * 24, delay_bins, (SELECT array_agg(c * 24) FROM unnest(delay_counts) c)
