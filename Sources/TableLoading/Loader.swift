@@ -24,6 +24,7 @@ package struct Loader: Sendable {
     let references: ReferenceSource
     let aggregate: AggregateObject
     let makeJoiner: MakeJoiner
+    let mappings: [Mapping]
     let progress: @Sendable (String) -> Void
 
     package init(
@@ -42,6 +43,7 @@ package struct Loader: Sendable {
         aggregators = AggregatorPool(settings, mappings)
         references = ReferenceSource(side, .fixed)
         aggregate = Aggregation.make(settings: settings, pool: aggregators)
+        self.mappings = mappings
         makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
         self.progress = progress
     }

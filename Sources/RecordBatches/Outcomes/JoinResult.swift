@@ -1,4 +1,6 @@
 /// What joining some outcomes with the predictions of some hours yields.
+///
+/// Results of parts (each of other outcomes, all of the same predictions) merge to the result of the whole, to the last bit.
 package struct JoinResult: Equatable, Sendable {
     /// An outcome that found its prediction.
     package struct Joined: Hashable, Sendable {
@@ -13,48 +15,119 @@ package struct JoinResult: Equatable, Sendable {
         }
     }
 
-    /// Predictions of a model in an hour.
-    package struct ModelHour: Hashable, Sendable {
-        package var model: String
-        package var hour_s: Int64
+    /// A row of `named_outcome_hour`.
+    package struct NamedKey: Hashable, Sendable {
+        /// Number in the ``JoinDictionary``.
+        package var series: Int
+        package var name: OutcomeName
+    }
 
-        package init(model: String, hour_s: Int64) {
-            self.model = model
-            self.hour_s = hour_s
+    /// Rows of `outcome_hour` by the series' number in the ``JoinDictionary``.
+    ///
+    /// Classes are numbers in the dictionary; a label that it does not have is -1 less its place in ``newClasses``.
+    package internal(set) var outcomes: [Int: OutcomeCounts] = [:]
+    package internal(set) var named: [NamedKey: NamedOutcomeCounts] = [:]
+    /// Labels' classes that the dictionary does not have, under a cap for each model; ``CategoryKey/feature`` is the
+    /// model's number. Sorted.
+    package internal(set) var newClasses: [CategoryKey] = []
+    /// By the model's number: predictions of the hours, also those that no outcome waits for.
+    package internal(set) var predictions: [Int64]
+    /// By the model's number: outcomes that joined.
+    package internal(set) var joinedCounts: [Int64]
+    /// By the model's number: predictions with an id that an earlier line has, among those that outcomes name.
+    package internal(set) var repeated: [Int64]
+    /// The outcomes that joined, ascending by place; only of ``OutcomeJoiner``.
+    package internal(set) var joined: [Joined] = []
+
+    /// - Parameter models: how many models the dictionary has.
+    package init(models: Int) {
+        predictions = [Int64](repeating: 0, count: models)
+        joinedCounts = predictions
+        repeated = predictions
+    }
+
+    /// Adds the result of another part: of other outcomes, with the same predictions and dictionary.
+    ///
+    /// - Parameter classes: most new classes of one model.
+    package mutating func merge(_ other: JoinResult, classes: Int) {
+        for model in predictions.indices {
+            // Every part reads all predictions.
+            predictions[model] = max(predictions[model], other.predictions[model])
+            joinedCounts[model] += other.joinedCounts[model]
+            repeated[model] += other.repeated[model]
         }
-
-        package static func == (left: Self, right: Self) -> Bool {
-            left.hour_s == right.hour_s && ExactText.same(left.model, right.model)
+        joined = (joined + other.joined).sorted { $0.outcome < $1.outcome }
+        var other = other
+        if !newClasses.isEmpty || !other.newClasses.isEmpty {
+            let united = Self.capped(Set(newClasses).union(other.newClasses), most: classes)
+            renumber(to: united)
+            other.renumber(to: united)
         }
+        for (series, counts) in other.outcomes { outcomes[series, default: .init()].merge(counts) }
+        for (key, counts) in other.named { named[key, default: .init()].merge(counts) }
+        capNames()
+    }
 
-        package func hash(into hasher: inout Hasher) {
-            hasher.combine(hour_s)
-            ExactText.hash(model, into: &hasher)
+    /// The first of each model in byte order, sorted.
+    static func capped(_ classes: Set<CategoryKey>, most: Int) -> [CategoryKey] {
+        var kept: [CategoryKey] = []
+        var count = 0
+        let sorted = classes.sorted { left, right in
+            left.feature == right.feature
+                ? ExactText(left.value) < ExactText(right.value) : left.feature < right.feature
+        }
+        for key in sorted {
+            count = kept.last?.feature == key.feature ? count + 1 : 1
+            if count <= most { kept.append(key) }
+        }
+        return kept
+    }
+
+    /// Gives new classes their places in another list; those that it lacks become `other`.
+    mutating func renumber(to classes: [CategoryKey]) {
+        let places = Dictionary(uniqueKeysWithValues: classes.enumerated().map { ($1, $0) })
+        let numbers = newClasses.map { places[$0].map { -1 - $0 } ?? Int(JoinDictionary.otherClass) }
+        newClasses = classes
+        if numbers.isEmpty { return }
+        for (series, counts) in outcomes where counts.confusion.keys.contains(where: { $0.label < 0 }) {
+            outcomes[series] = counts.mapClasses(predicted: { $0 }, label: { $0 < 0 ? numbers[-1 - $0] : $0 })
         }
     }
 
-    /// Dictionaries as in ``Aggregates``; categories are the predictions' and labels' classes, of role prediction.
-    package var models: [String] = []
-    package var series: [SeriesKey] = []
-    package var features: [FeatureKey] = []
-    package var categories: [CategoryKey] = []
-    /// Rows of `outcome_hour`: for each series, slices included, and hour in which a prediction has a label.
-    package var outcomeHours: [TimeKey: OutcomeCounts] = [:]
-    /// The outcomes that joined, ascending by place.
-    package var joined: [Joined] = []
-    /// Predictions read, by model and hour, also of models that no outcome waits for.
-    package var predictions: [ModelHour: Int64] = [:]
-    /// Predictions whose outcome had joined an earlier line with the same prediction id, by model and hour.
-    package var repeated: [ModelHour: Int64] = [:]
-
-    package init() {}
-
-    /// Rows of days (UTC) that the rows of hours add up to.
-    package func days() -> [TimeKey: OutcomeCounts] {
-        var days: [TimeKey: OutcomeCounts] = [:]
-        for (key, counts) in outcomeHours {
-            days[TimeKey(series: key.series, time_s: Period.day(of: key.time_s)), default: .init()].merge(counts)
+    /// Puts names and currencies beyond the cap under `other`.
+    mutating func capNames() {
+        /// What shares a cap: a model's outcomes, its feedback, or its currencies.
+        struct Scope: Hashable {
+            let model: Int
+            let type: EventType?
         }
-        return days
+        var names: [Scope: Set<ExactText>] = [:]
+        for key in Set(named.keys.map(\.name)) {
+            if !key.isLabel { names[Scope(model: key.model, type: key.type), default: []].insert(ExactText(key.name)) }
+            if !key.currency.isEmpty { names[Scope(model: key.model, type: nil), default: []].insert(ExactText(key.currency)) }
+        }
+        func isBeyond(_ model: Int, _ type: EventType?, _ text: String) -> Bool {
+            guard let bound = bounds[Scope(model: model, type: type)] else { return false }
+            return bound < ExactText(text)
+        }
+        let bounds = names.compactMapValues { names -> ExactText? in
+            // `other` is what a cap has made, and takes no room.
+            let counted = names.subtracting([ExactText(SliceName.other)])
+            return counted.count > OutcomeName.most ? counted.sorted()[OutcomeName.most - 1] : nil
+        }
+        if bounds.isEmpty { return }
+        var capped: [NamedKey: NamedOutcomeCounts] = [:]
+        for (key, counts) in named {
+            var (key, counts) = (key, counts)
+            if !key.name.isLabel, isBeyond(key.name.model, key.name.type, key.name.name) {
+                key.name.name = SliceName.other
+            }
+            if !key.name.currency.isEmpty, isBeyond(key.name.model, nil, key.name.currency) {
+                key.name.currency = SliceName.other
+                counts.dropValues()
+            }
+            capped[key, default: .init()].merge(counts)
+        }
+        named = capped
     }
 }

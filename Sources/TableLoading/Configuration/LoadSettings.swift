@@ -83,6 +83,9 @@ package struct LoadSettings: Sendable {
         package var ageShare = 0.05
         /// Hours joined in one run.
         package var hoursPerRun = 48
+        /// Memory of outcomes and of what joins them, in bytes, for all hours that are joined at the same time; an hour with
+        /// more is joined in parts, of which each reads the hour's objects.
+        package var memoryBytes = 160 << 20
 
         package init() {}
     }

@@ -1,16 +1,20 @@
-internal import EventSegments
 internal import ObjectStorage
 internal import RecordBatches
 internal import TableStorage
 
-/// Joins labels with their predictions, hour by hour: reads a dirty hour's objects again and replaces its outcomes.
+/// Joins outcomes with their predictions, hour by hour: reads a dirty hour's objects again and replaces its outcomes.
 ///
 /// An hour's turn comes when enough labels wait or the oldest has waited long enough, so that a trickle does not read
 /// the archive all day.
 struct JoinPass: Sendable {
     let loader: Loader
+    /// Memory of the hours that are joined at the same time.
+    private let budget: ByteBudget
 
-    init(_ loader: Loader) { self.loader = loader }
+    init(_ loader: Loader) {
+        self.loader = loader
+        budget = ByteBudget(loader.settings.join.memoryBytes)
+    }
 
     /// One hour and the models whose outcomes changed, as they were when they were read.
     struct DirtyHour: Sendable {
@@ -33,7 +37,15 @@ struct JoinPass: Sendable {
         var failed: [(hour_ms: Int64, reason: String)] = []
     }
 
-    /// Joins what is due, or all that is dirty.
+    /// What became of an hour.
+    private enum Outcome {
+        case joined(Bool)
+        case closed
+        case failed(any Error)
+    }
+
+    /// Joins what is due, or all that is dirty: two hours at a time, so that one reads its outcomes while the other reads its
+    /// objects.
     ///
     /// An hour that fails waits longer from time to time and holds up no other.
     /// - Throws: `DatabaseError`; `StorageError` once three hours in a row failed by it.
@@ -45,26 +57,42 @@ struct JoinPass: Sendable {
             let failed = Set(report.failed.map(\.hour_ms))
             let due = try await dueHours(everything: everything).filter { !failed.contains($0.hour_ms) }
             if due.isEmpty { break }
-            for hour in due {
-                do {
-                    if try await join(hour) { report.hours += 1 }
-                    storageFailures = 0
-                } catch let error as LoadError where error.code == .closedHour {
-                    try await close(hour)
-                } catch let error as DatabaseError where error.isRetryable {
-                    throw error
-                } catch let error as CancellationError {
-                    throw error
-                } catch {
-                    storageFailures = error is StorageError ? storageFailures + 1 : 0
-                    if storageFailures == 3 { throw error }
-                    report.failed.append((hour.hour_ms, "\(error)"))
-                    try await postpone(hour, "\(error)")
+            try await withThrowingTaskGroup(of: (DirtyHour, Outcome).self) { group in
+                var next = due.makeIterator()
+                for _ in 0..<Self.width { if let hour = next.next() { group.addTask { await attempt(hour) } } }
+                while let (hour, outcome) = try await group.next() {
+                    switch outcome {
+                    case .joined(let isDone):
+                        if isDone { report.hours += 1 }
+                        storageFailures = 0
+                    case .closed: try await close(hour)
+                    case .failed(let error as DatabaseError) where error.isRetryable: throw error
+                    case .failed(let error as CancellationError): throw error
+                    case .failed(let error):
+                        storageFailures = error is StorageError ? storageFailures + 1 : 0
+                        if storageFailures == 3 { throw error }
+                        report.failed.append((hour.hour_ms, "\(error)"))
+                        try await postpone(hour, "\(error)")
+                    }
+                    loader.progress("joined \(report.hours) hours")
+                    if let hour = next.next() { group.addTask { await attempt(hour) } }
                 }
-                loader.progress("joined \(report.hours) hours")
             }
         }
         return report
+    }
+
+    /// Hours that are joined at the same time.
+    private static let width = 2
+
+    private func attempt(_ hour: DirtyHour) async -> (DirtyHour, Outcome) {
+        do {
+            return (hour, .joined(try await join(hour)))
+        } catch let error as LoadError where error.code == .closedHour {
+            return (hour, .closed)
+        } catch {
+            return (hour, .failed(error))
+        }
     }
 
     /// Hours whose turn it is, those that wait longest first.
@@ -116,7 +144,7 @@ struct JoinPass: Sendable {
         try await loader.side.runWithRetries { connection in
             Set(
                 try connection.query(
-                    "SELECT model_id FROM nadi_store.aged_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
+                    "SELECT model_id FROM nadi_store.join_hour WHERE is_final AND hour = $1 AND model_id = ANY ($2::int[])",
                     [.time(hour.hour_ms), .integers(hour.models.map(\.id))]
                 ).rows.map { $0.integer(0) })
         }
@@ -152,28 +180,31 @@ struct JoinPass: Sendable {
             }
             let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
             if hour.models.isEmpty { return false }
-            let (segments, outcomes) = try await loader.side.runWithRetries { connection in
+            let (segments, candidates, count, dictionary) = try await loader.side.runWithRetries { connection in
                 try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
-                return (
-                    try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection),
-                    try JoinedOutcome.candidates(hour, connection)
-                )
+                // Segments before names: whatever predictions are read, their names were admitted.
+                let segments = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection)
+                var candidates = JoinCandidates(hour: hour)
+                let count = try candidates.count(connection)
+                return (segments, candidates, count, try JoinDictionary.load(hour, connection))
             }
-            let joiner = loader.makeJoiner(outcomes.map(\.waiting), [hour.hour_ms / 1000])
-            if !outcomes.isEmpty {
-                try await HourSources.read(segments, store: loader.store, formats: loader.formats) {
-                    _, bytes, places, _ in
-                    let wanted = Set(places)
-                    var place = -1
-                    try joiner.add(bytes) { _ in
-                        place += 1
-                        return wanted.contains(place)
-                    }
-                }
+            let memory = loader.settings.join.memoryBytes
+            let need = min(memory, JoinHour.need(count, slices: loader.settings.sliceTags.count))
+            await budget.take(need)
+            let joined: JoinHour.Joined
+            do {
+                joined = try await JoinHour(
+                    loader: loader, candidates: candidates, count: count, segments: segments, dictionary: dictionary,
+                    memory: memory
+                ).run()
+            } catch {
+                await budget.give(need)
+                throw error
             }
+            await budget.give(need)
             let swap = JoinSwap(
-                hour: hour, expected: segments.map(\.id), outcomes: outcomes, result: joiner.result(),
-                caps: loader.settings.caps)
+                hour: hour, expected: segments.map(\.id), record: joined.record, result: joined.result,
+                dictionary: dictionary, caps: loader.settings.caps)
             do {
                 try await loader.database.runWithRetries { try swap.run($0) }
                 return true
@@ -186,62 +217,6 @@ struct JoinPass: Sendable {
 
     /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.
     private func close(_ hour: DirtyHour) async throws {
-        try await loader.database.runWithRetries { connection in
-            try connection.transaction {
-                try HourLocks.takeOutcomes(models: hour.models.map(\.id), connection)
-                try connection.query(
-                    """
-                    UPDATE nadi_store.outcome SET hint_tried = true
-                    WHERE model_id = ANY ($1::int[]) AND prediction_hour = $2 AND NOT hour_is_exact
-                      AND joined_hour IS NULL AND event_type = 'outcome' AND name = 'label'
-                    """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
-                try connection.query(
-                    LateLabels.count(
-                        """
-                        DELETE FROM nadi_store.outcome AS o
-                        WHERE o.model_id = ANY ($1::int[]) AND o.prediction_hour = $2 AND o.hour_is_exact
-                          AND o.joined_hour IS NULL AND o.event_type = 'outcome' AND o.name = 'label'
-                        """), [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
-                for model in hour.models {
-                    try connection.query(
-                        "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3",
-                        [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)])
-                }
-            }
-        }
-    }
-}
-
-/// A label that may belong to an hour.
-struct JoinedOutcome: Sendable {
-    let model: Int64
-    let predictionID: String
-    /// Identity of the row that was read: a newer one has another place.
-    let segment: Int64
-    let line: Int64
-    let waiting: WaitingOutcome
-
-    /// Labels that name the hour, that it may be by their hint, or that it holds already.
-    static func candidates(_ hour: JoinPass.DirtyHour, _ connection: Connection) throws -> [JoinedOutcome] {
-        try connection.query(
-            """
-            SELECT o.model_id, m.model_name, o.prediction_id, o.event_time, o.label_text, o.label_number,
-                   o.segment_id, o.line
-            FROM nadi_store.outcome AS o JOIN nadi_store.model AS m USING (model_id)
-            WHERE o.model_id = ANY ($1::int[]) AND o.event_type = 'outcome' AND o.name = 'label'
-              AND (o.joined_hour = $2
-                   OR (o.joined_hour IS NULL
-                       AND (o.prediction_hour = $2
-                            OR (NOT o.hour_is_exact AND o.prediction_hour BETWEEN $2 - interval '1 hour'
-                                AND $2 + interval '1 hour'))))
-            ORDER BY o.model_id, o.prediction_id
-            """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)]
-        ).rows.map { row in
-            JoinedOutcome(
-                model: row.integer(0), predictionID: row.text(2), segment: row.integer(6), line: row.integer(7),
-                waiting: WaitingOutcome(
-                    model: row.text(1), predictionID: row.text(2), type: .outcome, name: "label", time_ms: row.time(3),
-                    labelText: row.optionalText(4), labelNumber: row.optionalReal(5)))
-        }
+        try await loader.database.runWithRetries { try HourClosing(hour: hour).run($0) }
     }
 }

@@ -88,34 +88,48 @@ package struct HourSources: Sendable {
             do {
                 bytes = try await store.get(key)
             } catch let error as StorageError where error.kind == .notFound {
-                throw LoadError(
-                    .closedHour, "object \(key) is gone from the bucket, so that this hour is closed",
-                    remedy: "Restore the object; until then the hour keeps the rows it has")
+                throw gone(key)
             }
             let reader = try ObjectReader(bytes)
-            var places: [LoadBatch.Place: [Int]] = [:]
-            for (index, segment) in reader.manifest.segments.enumerated() {
-                places[LoadBatch.Place(segment), default: []].append(index)
-            }
-            var ordered: [(Int, Segment)] = []
-            for segment in wanted {
-                let found = places[LoadBatch.Place(writer: segment.writer, seq: segment.seq)] ?? []
-                let same = found.first { reader.manifest.segments[$0].rawSHA256 == segment.rawSHA256 }
-                guard let place = same else {
-                    let name = "segment \(segment.writer)-\(segment.seq)"
-                    throw LoadError(
-                        .altered,
-                        found.isEmpty
-                            ? "object \(key) no longer holds \(name)"
-                            : "object \(key) was replaced under the same key: \(name) has other bytes than those loaded",
-                        remedy: "Restore the object as it was; until then the hour keeps the rows it has")
-                }
-                try require(reader.manifest.segments[place].format, formats, "segment \(segment.writer)-\(segment.seq)")
-                ordered.append((place, segment))
-            }
-            ordered.sort { $0.0 < $1.0 }
-            try await body(reader, bytes, ordered.map(\.0), ordered.map(\.1))
+            let ordered = try places(of: wanted, in: reader.manifest, key: key, formats: formats)
+            try await body(reader, bytes, ordered.map(\.place), ordered.map(\.segment))
         }
+    }
+
+    /// What to say of an object that is no longer there.
+    static func gone(_ key: String) -> LoadError {
+        LoadError(
+            .closedHour, "object \(key) is gone from the bucket, so that this hour is closed",
+            remedy: "Restore the object; until then the hour keeps the rows it has")
+    }
+
+    /// The places of segments in their object's manifest, ascending.
+    /// - Throws: ``LoadError`` as `read(_:store:formats:_:)`, where the object does not hold what was loaded.
+    static func places(
+        of wanted: [Segment], in manifest: Manifest, key: String, formats: Set<String>
+    ) throws(LoadError) -> [(place: Int, segment: Segment)] {
+        var places: [LoadBatch.Place: [Int]] = [:]
+        for (index, segment) in manifest.segments.enumerated() {
+            places[LoadBatch.Place(segment), default: []].append(index)
+        }
+        var ordered: [(place: Int, segment: Segment)] = []
+        for segment in wanted {
+            let found = places[LoadBatch.Place(writer: segment.writer, seq: segment.seq)] ?? []
+            let same = found.first { manifest.segments[$0].rawSHA256 == segment.rawSHA256 }
+            guard let place = same else {
+                let name = "segment \(segment.writer)-\(segment.seq)"
+                throw LoadError(
+                    .altered,
+                    found.isEmpty
+                        ? "object \(key) no longer holds \(name)"
+                        : "object \(key) was replaced under the same key: \(name) has other bytes than those loaded",
+                    remedy: "Restore the object as it was; until then the hour keeps the rows it has")
+            }
+            try require(manifest.segments[place].format, formats, "segment \(segment.writer)-\(segment.seq)")
+            ordered.append((place, segment))
+        }
+        ordered.sort { $0.place < $1.place }
+        return ordered
     }
 
     /// Whether a format can be read.
