@@ -127,7 +127,7 @@ SELECT o.hour AS bucket_start, (o.hour AT TIME ZONE 'UTC')::date AS bucket_date,
        o.positive_count, o.negative_count, o.value_count, o.value_sum, o.score_count, o.score_sum
 FROM nadi_store.named_outcome_hour o JOIN nadi.series s USING (series_id)
 LEFT JOIN nadi_store.request_hour r ON r.series_id = o.series_id AND r.hour = o.hour;
-COMMENT ON VIEW nadi.named_outcome_hour IS 'Outcomes and feedback of each name (label, click, revenue, thumbs, ...) that came for the predictions of an hour, by the prediction''s hour; rows change as outcomes come. One row a name and currency. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';
+COMMENT ON VIEW nadi.named_outcome_hour IS 'Outcomes and feedback that came for the predictions of an hour, by name (label, click, revenue, thumbs). One row a name and currency; rows change as outcomes come. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';
 
 CREATE VIEW nadi.named_outcome_day AS
 SELECT o.day AS bucket_start, (o.day AT TIME ZONE 'UTC')::date AS bucket_date,
@@ -136,4 +136,4 @@ SELECT o.day AS bucket_start, (o.day AT TIME ZONE 'UTC')::date AS bucket_date,
        o.positive_count, o.negative_count, o.value_count, o.value_sum, o.score_count, o.score_sum
 FROM nadi_store.named_outcome_day o JOIN nadi.series s USING (series_id)
 LEFT JOIN nadi_store.request_day r ON r.series_id = o.series_id AND r.day = o.day;
-COMMENT ON VIEW nadi.named_outcome_day IS 'Outcomes and feedback of each name (label, click, revenue, thumbs, ...) that came for the predictions of a UTC day, by the prediction''s UTC day; rows change as outcomes come. One row a name and currency. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';
+COMMENT ON VIEW nadi.named_outcome_day IS 'Outcomes and feedback that came for the predictions of a UTC day, by name (label, click, revenue, thumbs). One row a name and currency; rows change as outcomes come. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';

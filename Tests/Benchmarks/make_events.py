@@ -111,6 +111,31 @@ def wide_reference(path, seed):
             file.write(f"{name}\t{{{','.join(repr(float(edge)) for edge in sorted(edges))}}}\n")
 
 
+# Groups of labels that add up: 1 % of the predictions, the next 9 %, the rest.
+LABEL_GROUPS = {"labels-1": 0.01, "labels-10": 0.1, "labels-100": 1.0}
+
+
+def labels_of(lines, milliseconds, random):
+    """Outcome lines for prediction lines, by group, and the newest time of each group. They carry no prediction_time: the
+    id tells it, as a hint."""
+    count = len(milliseconds)
+    delays = numpy.minimum(random.lognormal(14.0, 1.5, count), 20 * 3_600_000).astype(numpy.int64)
+    groups = numpy.searchsorted(list(LABEL_GROUPS.values()), random.random(count), side="right").tolist()
+    draws = random.random(count).tolist()
+    made = {name: [] for name in LABEL_GROUPS}
+    newest = dict.fromkeys(LABEL_GROUPS, 0)
+    names = list(LABEL_GROUPS)
+    for line, at, group, draw in zip(lines, (milliseconds + delays).tolist(), groups, draws):
+        identity = line[38:74]
+        place = line.find('"score":')
+        p = float(line[place + 8:line.index(",", place)]) if place > 0 else 0.3
+        made[names[group]].append(
+            f'{{"schema":1,"type":"outcome","id":"l-{identity}","time":"{stamp(at)}","model_name":"credit",'
+            f'"prediction_id":"{identity}","label":{"true" if draw < p else "false"}}}\n')
+        newest[names[group]] = max(newest[names[group]], at)
+    return made, newest
+
+
 def stamp(milliseconds):
     """RFC 3339 with milliseconds."""
     seconds, rest = divmod(milliseconds, 1000)
@@ -154,12 +179,44 @@ class Bundle:
         self.body, self.segments = bytearray(), []
 
 
+def writer_line(sealed, writer, service, sequence, written, end):
+    """The last line of a segment."""
+    none = {"buffer_full": 0, "disk_full": 0, "io_error": 0, "too_large": 0, "invalid": 0}
+    return json.dumps({
+        "schema": 1, "type": "writer", "time": stamp(sealed), "writer": writer, "service": service, "segment": sequence,
+        "appended": written, "written": written, "dropped": none, "end": end, "adopted": False,
+    }, separators=(",", ":")) + "\n"
+
+
+class Labels:
+    """The writer of one group of labels."""
+
+    def __init__(self, root, host, start, random):
+        self.writer = f"{host}-{uuid7(numpy.array([start]), random)[0].replace('-', '')}"
+        self.host, self.bundle, self.lines, self.newest, self.written, self.sequence = host, Bundle(root, host), [], 0, 0, 0
+
+    def add(self, lines, newest, end):
+        self.lines += lines
+        self.newest = max(self.newest, newest)
+        if len(self.lines) < LINES_PER_SEGMENT and not end:
+            return
+        self.written += len(self.lines) + 1
+        sealed = self.newest + 500
+        line = writer_line(sealed, self.writer, f"{self.host}-labels", self.sequence, self.written, end)
+        self.bundle.add(self.writer, self.sequence, sealed, self.lines + [line], end)
+        self.lines = []
+        self.sequence += 1
+        if end or len(self.bundle.segments) == SEGMENTS_PER_OBJECT:
+            self.bundle.write()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--day", type=datetime.date.fromisoformat, help="UTC; the default is the day before yesterday")
+    parser.add_argument("--labels", action="store_true", help="labels of all predictions too, in three folders beside this one")
     parser.add_argument("--wide", action="store_true", help="fifty features and two tags; edges of a reference in reference.tsv")
     arguments = parser.parse_args()
     make = wide_lines_of if arguments.wide else lines_of
@@ -177,19 +234,19 @@ def main():
         times = numpy.sort(start + (random.beta(2.0, 1.6, count) * 86_399_999).astype(numpy.int64))
         writer = f"{host}-{uuid7(numpy.array([start]), random)[0].replace('-', '')}"
         written, sequence, bundle = 0, 0, Bundle(arguments.folder, host)
+        labels = {name: Labels(arguments.folder.parent / name, host, start, random) for name in LABEL_GROUPS}
         for first in range(0, count, LINES_PER_SEGMENT - 1):
             part = times[first:first + LINES_PER_SEGMENT - 1]
             lines = list(make(part, random))
             end = first + LINES_PER_SEGMENT - 1 >= count
             sealed = int(part[-1]) + 500
+            if arguments.labels:
+                made, newest = labels_of(lines, part, random)
+                for name, group in made.items():
+                    labels[name].add(group, newest[name], end)
             written += len(lines) + 1
-            none = {"buffer_full": 0, "disk_full": 0, "io_error": 0, "too_large": 0, "invalid": 0}
             total_bytes += sum(map(len, lines))
-            lines.append(json.dumps({
-                "schema": 1, "type": "writer", "time": stamp(sealed), "writer": writer, "service": f"{host}-api",
-                "segment": sequence, "appended": written, "written": written, "dropped": none, "end": end,
-                "adopted": False,
-            }, separators=(",", ":")) + "\n")
+            lines.append(writer_line(sealed, writer, f"{host}-api", sequence, written, end))
             bundle.add(writer, sequence, sealed, lines, end)
             sequence += 1
             if len(bundle.segments) == SEGMENTS_PER_OBJECT:

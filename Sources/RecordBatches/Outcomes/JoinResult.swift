@@ -2,19 +2,6 @@
 ///
 /// Results of parts (each of other outcomes, all of the same predictions) merge to the result of the whole, to the last bit.
 package struct JoinResult: Equatable, Sendable {
-    /// An outcome that found its prediction.
-    package struct Joined: Hashable, Sendable {
-        /// Its place in the list that was given to the joiner.
-        package var outcome: Int
-        /// Begin of the prediction's hour, in seconds since the epoch.
-        package var hour_s: Int64
-
-        package init(outcome: Int, hour_s: Int64) {
-            self.outcome = outcome
-            self.hour_s = hour_s
-        }
-    }
-
     /// A row of `named_outcome_hour`.
     package struct NamedKey: Hashable, Sendable {
         /// Number in the ``JoinDictionary``.
@@ -36,8 +23,6 @@ package struct JoinResult: Equatable, Sendable {
     package internal(set) var joinedCounts: [Int64]
     /// By the model's number: predictions with an id that an earlier line has, among those that outcomes name.
     package internal(set) var repeated: [Int64]
-    /// The outcomes that joined, ascending by place; only of ``OutcomeJoiner``.
-    package internal(set) var joined: [Joined] = []
 
     /// - Parameter models: how many models the dictionary has.
     package init(models: Int) {
@@ -56,7 +41,6 @@ package struct JoinResult: Equatable, Sendable {
             joinedCounts[model] += other.joinedCounts[model]
             repeated[model] += other.repeated[model]
         }
-        joined = (joined + other.joined).sorted { $0.outcome < $1.outcome }
         var other = other
         if !newClasses.isEmpty || !other.newClasses.isEmpty {
             let united = Self.capped(Set(newClasses).union(other.newClasses), most: classes)

@@ -50,8 +50,7 @@ struct JoinSwap {
             try copy(rows.counts, connection)
             try copy(rows.named, connection)
             try connection.query("SELECT nadi_store.derive_outcome_day($1)", [.time(LoadClock.day(hour.hour_ms))])
-            try record.write(
-                predictions: byModel(result.predictions), repeated: byModel(result.repeated), connection)
+            try record.write(repeated: repeated, connection)
             for model in hour.models {
                 let row: [SQLValue] = [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)]
                 try connection.query(
@@ -67,8 +66,9 @@ struct JoinSwap {
         }
     }
 
-    private func byModel(_ counts: [Int64]) -> [Int64: Int64] {
-        Dictionary(zip(hour.models.map(\.id), counts), uniquingKeysWith: +)
+    /// Lines whose prediction id an earlier line has, by model.
+    private var repeated: [Int64: Int64] {
+        Dictionary(zip(hour.models.map(\.id), result.repeated), uniquingKeysWith: +)
     }
 
     private func copy(_ counts: [(series: Int64, row: OutcomeCounts)], _ connection: Connection) throws {

@@ -1,0 +1,230 @@
+import EventSegments
+import RecordBatches
+import Sketches
+import Testing
+import TestSupport
+
+struct JoinTests {
+    static func label(
+        _ id: String, _ text: String? = nil, number: Double? = nil, model: String = "iris"
+    ) -> TestOutcome {
+        TestOutcome(model: model, id: id, label: text, number: number)
+    }
+
+    static func join(
+        _ lines: [String], _ outcomes: [TestOutcome], slices: [String] = []
+    ) throws -> TestJoin {
+        try TestJoin([makeObject([SegmentFixture(lines: lines)])], outcomes, slices: slices)
+    }
+
+    @Test func binaryPredictions() throws {
+        let join = try Self.join(
+            [
+                prediction(#""prediction_id":"a","prediction":true,"score":0.75,"tags":{"region":"eu"}"#),
+                prediction(#""prediction_id":"b","prediction":1,"task":"binary","score":0.5"#),
+                prediction(#""id":"c","prediction":false,"score":0"#), prediction(#""prediction_id":"d""#),
+                prediction(#""prediction_id":"z","prediction":true"#, time: "2026-11-23T09:59:00Z"),
+            ],
+            [
+                Self.label("a", "YES"), Self.label("b", number: 0), Self.label("c", "false"), Self.label("z", "1"),
+                TestOutcome(id: "a", name: "revenue", value: 4), Self.label("a", "true", model: "other"),
+                Self.label("none", "1"),
+            ], slices: ["region"])
+        let all = try #require(join.outcomes["iris/1/champion/all/all"])
+        #expect(all.labelled == 3 && all.classified == 3 && all.correct == 2)
+        #expect(all.binary == 3 && all.labelPositive == 1 && all.predictedPositive == 2 && all.truePositive == 1)
+        let confusion = join.confusion.filter { $0.key.contains("all/all") }
+        #expect(
+            confusion == [
+                "iris/1/champion/all/all true>YES": 1, "iris/1/champion/all/all 1>0": 1,
+                "iris/1/champion/all/all false>false": 1,
+            ])
+        let sums = try #require(all.scores[Int32(ScoreBins.bin(0.75))])
+        #expect(sums.count == 1 && sums.sumY == 1 && sums.sumP == 0.75 && sums.sumPP == 0.5625 && sums.sumPY == 0.75)
+        #expect(all.scores.count == 3 && all.logLossCount == 3)
+        // -ln 0.75 - ln 0.5 - ln(1 - 1e-15)
+        #expect((all.logLossSum - 0.980_829_253_011_726).magnitude < 1e-12)
+        #expect(all.delayCount == 3 && all.delaySum == 180 && all.delay.total == 3)
+        #expect(join.joined == [0, 1, 2, 4])
+        #expect(join.result.predictions == [4, 0] && join.result.repeated == [0, 0])
+        #expect(join.result.joinedCounts == [4, 0])
+        let slices = join.outcomes.mapValues(\.labelled)
+        #expect(
+            slices == [
+                "iris/1/champion/all/all": 3, "iris/1/champion/region/eu": 1, "iris/1/champion/region/missing": 2,
+            ])
+    }
+
+    @Test func multiclassAndRegression() throws {
+        let join = try Self.join(
+            [
+                prediction(#""prediction_id":"a","prediction":"x","score":0.9"#),
+                prediction(#""prediction_id":"b","prediction":2,"task":"multiclass","score":0.5"#),
+                prediction(#""prediction_id":"c","prediction":10,"score":0.5"#),
+                prediction(#""prediction_id":"d","prediction":"x","status":"error""#),
+                prediction(#""prediction_id":"e","prediction":-1e200"#),
+            ],
+            [
+                Self.label("a", "y"), Self.label("b", number: 2), Self.label("c", number: 12.5), Self.label("d", "x"),
+                Self.label("e", number: 1e200),
+            ])
+        let counts = try #require(join.outcomes.values.first)
+        #expect(counts.labelled == 5 && counts.classified == 2 && counts.correct == 1 && counts.binary == 0)
+        #expect(counts.errorCount == 2 && counts.errorSum == -2e200 && counts.errorAbsSum == 2e200)
+        #expect(counts.errorSquareSum == .greatestFiniteMagnitude && counts.errorLabelSum == 1e200)
+        #expect(counts.errorLabelSquareSum == .greatestFiniteMagnitude)
+        #expect(counts.scores.values.reduce(0) { $0 + $1.count } == 2)
+        let one = try Self.join(
+            [prediction(#""prediction_id":"c","prediction":10"#)], [Self.label("c", number: 12.5)])
+        let error = try #require(one.outcomes.values.first)
+        #expect(error.errorSum == -2.5 && error.errorAbsSum == 2.5 && error.errorSquareSum == 6.25)
+        #expect(error.errorLabelSum == 12.5 && error.errorLabelSquareSum == 156.25)
+    }
+
+    @Test func everyOutcomeAndFeedbackIsCountedByName() throws {
+        func feedback(_ name: String, _ id: String = "a", label: String? = nil, score: Double? = nil) -> TestOutcome {
+            TestOutcome(id: id, type: .feedback, name: name, label: label, score: score)
+        }
+        func outcome(
+            _ name: String, _ id: String = "a", label: String? = nil, number: Double? = nil, value: Double? = nil,
+            currency: String? = nil
+        ) -> TestOutcome {
+            TestOutcome(id: id, name: name, label: label, number: number, value: value, currency: currency)
+        }
+        let join = try Self.join(
+            [
+                prediction(#""prediction_id":"a","prediction":true"#), prediction(#""prediction_id":"b""#),
+                prediction(#""prediction_id":"c""#),
+            ],
+            [
+                outcome("click", label: "true"), outcome("click", "b", label: "No"), outcome("click", "c", number: 0.3),
+                outcome("conversion", number: 1), outcome("conversion", "b", value: 0),
+                outcome("revenue", value: 20.5, currency: "EUR"), outcome("revenue", "b", value: 0.1, currency: "EUR"),
+                outcome("revenue", "c", value: -3, currency: "USD"), outcome("label", label: "negative"),
+                outcome("override", "b", label: "up"), feedback("thumbs", label: "UP"),
+                feedback("thumbs", "b", score: 0), feedback("thumbs", "c", score: 0.5), feedback("stars", score: 0),
+                feedback("stars", "b", score: -1), feedback("override", label: "thumbs_down"),
+                feedback("comment", "nobody", label: "up"), outcome("refund", "nobody", value: 1),
+            ])
+        func row(_ name: String) throws -> NamedOutcomeCounts {
+            try #require(join.named["iris/1/champion/all/all \(name)"], "\(name) of \(join.named.keys.sorted())")
+        }
+        #expect(join.named.count == 9)
+        #expect(join.joined.count == 16 && join.result.joinedCounts == [16])
+        func says(_ name: String, _ count: Int64, _ positive: Int64, _ negative: Int64) throws {
+            let row = try row(name)
+            #expect((row.count, row.positive, row.negative) == (count, positive, negative), "\(name)")
+        }
+        try says("outcome click ", 3, 1, 1)
+        try says("outcome conversion ", 2, 1, 0)
+        try says("outcome revenue EUR", 2, 2, 0)
+        try says("outcome revenue USD", 1, 0, 0)
+        try says("outcome label ", 1, 0, 1)
+        // An outcome's `up` is no yes, feedback's is.
+        try says("outcome override ", 1, 0, 0)
+        try says("feedback thumbs ", 3, 2, 1)
+        try says("feedback stars ", 2, 0, 1)
+        try says("feedback override ", 1, 0, 1)
+        let revenue = try row("outcome revenue EUR")
+        #expect(revenue.valueCount == 2 && revenue.valueSum == 20.6)
+        #expect((revenue.valueSquareSum - 420.26).magnitude < 1e-12)
+        #expect(try row("outcome revenue USD").valueSum == -3)
+        let thumbs = try row("feedback thumbs ")
+        #expect(thumbs.scoreCount == 2 && thumbs.scoreSum == 0.5 && thumbs.scoreSquareSum == 0.25)
+        #expect(thumbs.valueCount == 0)
+        #expect(join.outcomes.values.map(\.labelled) == [1])
+    }
+
+    @Test func namesAndCurrenciesBeyondTheCapAreOther() throws {
+        let lines = (0..<120).map { prediction(#""prediction_id":"p\#($0)""#) }
+        let outcomes = (0..<120).map { number in
+            TestOutcome(id: "p\(number)", name: "n" + String(number + 100), value: 1, currency: "A" + letters(number))
+        }
+        let labels = (0..<120).map { Self.label("p\($0)", "x") }
+        let thumbs = (0..<120).map { TestOutcome(id: "p\($0)", type: .feedback, name: "thumbs", score: 1) }
+        for order in [outcomes + labels + thumbs, thumbs + labels + outcomes.reversed()] {
+            let join = try Self.join(lines, order)
+            let names = Set(join.result.named.keys.map(\.name.name))
+            #expect(names == Set((100..<150).map { "n\($0)" } + ["other", "label", "thumbs"]))
+            let currencies = Set(join.result.named.keys.map(\.name.currency))
+            #expect(currencies == Set((0..<50).map { "A" + letters($0) } + ["other", ""]))
+            #expect(join.named.values.reduce(0) { $0 + $1.count } == 360)
+            let other = try #require(join.named["iris/1/champion/all/all outcome other other"])
+            // Amounts of many currencies have no sum.
+            #expect(other.count == 70 && other.positive == 70 && other.valueCount == 0 && other.valueSum == 0)
+        }
+        func letters(_ number: Int) -> String {
+            String(UnicodeScalar(UInt8(65 + number / 26))) + String(UnicodeScalar(UInt8(65 + number % 26)))
+        }
+    }
+
+    @Test func namesThatWereNotAdmittedCountUnderOther() throws {
+        var iris = JoinDictionary.Model(name: "iris")
+        func key(_ version: String, _ sliceKey: String = "all", _ value: String = "all") -> SeriesKey {
+            SeriesKey(
+                model: 0, version: version, variant: "champion", environment: "default", sliceKey: sliceKey,
+                sliceValue: value)
+        }
+        iris.series = [key("1"): 7, key("other"): 8, key("1", "region", "eu"): 9, key("1", "region", "other"): 10]
+        iris.classes = [ExactText("x"): 3]
+        let join = try TestJoin(
+            [
+                makeObject([
+                    SegmentFixture(lines: [
+                        prediction(#""prediction_id":"a","prediction":"x","tags":{"region":"eu"}"#),
+                        prediction(#""prediction_id":"b","prediction":"y","tags":{"region":"us"}"#),
+                        prediction(#""prediction_id":"c","prediction":"x","model_variant":"canary""#),
+                    ])
+                ])
+            ],
+            [Self.label("a", "x"), Self.label("b", "y"), Self.label("c", "z")], slices: ["region"],
+            dictionary: JoinDictionary([iris]), classes: 1)
+        let rows = join.result.outcomes.map { (join.dictionary.seriesID($0.key), $0.value.labelled) }
+        // The canary's slice was not admitted under any name.
+        #expect(Dictionary(uniqueKeysWithValues: rows) == [7: 2, 8: 1, 9: 1, 10: 1])
+        #expect(join.result.newClasses.map(\.value) == ["y"])
+        #expect(join.confusion["iris/1/champion/all/all other>y"] == 1)
+        #expect(join.confusion["iris/other/champion/all/all x>other"] == 1)
+        #expect(join.outcomes["iris/1/champion/all/all"]?.correct == 2)
+    }
+
+    @Test func aPoisonedObjectLeavesNothing() throws {
+        let models = ["iris"]
+        let table = OutcomeTable(models: models)
+        TestJoin.append(Self.label("a", "x"), 0, models, to: table)
+        let dictionary = JoinDictionary(open: models)
+        let reader = JoinReader(table, dictionary, hours: [testHour_s], slices: [], mappings: [])
+        let fixture = SegmentFixture(lines: [prediction(#""prediction_id":"a","prediction":"x""#)])
+        let bad = try makeObject([fixture]) { $0.segments[0].rawSHA256 = String(repeating: "0", count: 64) }
+        #expect(throws: ObjectError.self) { try TestJoin.read(bad, reader) }
+        let nothing = JoinTally([reader], table, dictionary).result(classes: 10)
+        #expect(nothing.joinedCounts == [0] && nothing.predictions == [0] && nothing.outcomes.isEmpty)
+        try TestJoin.read(makeObject([fixture]), reader)
+        let result = JoinTally([reader], table, dictionary).result(classes: 10)
+        #expect(result.joinedCounts == [1] && result.predictions == [1] && result.repeated == [0])
+    }
+
+    @Test func aTableOfManyOutcomesFindsEach() throws {
+        let models = ["a", "b"]
+        let table = OutcomeTable(models: models)
+        var random = SeededGenerator(seed: 3)
+        let outcomes = (0..<30_000).map { number in
+            TestOutcome(
+                model: models[number % 2], id: String(repeating: "i", count: number % 257) + String(number / 3),
+                name: number % 5 == 0 ? "click" : "label", time_ms: Int64(number), label: number % 7 == 0 ? nil : "l\(number % 11)",
+                value: number % 4 == 0 ? Double(number) : nil, score: number % 6 == 0 ? 0.5 : nil)
+        }
+        for number in outcomes.indices.shuffled(using: &random) { TestJoin.append(outcomes[number], number, models, to: table) }
+        let short = outcomes.indices.filter { outcomes[$0].id.utf8.count <= 256 }
+        #expect(table.count == short.count && table.memory > short.count * 40)
+        let dictionary = JoinDictionary(open: models)
+        let tally = JoinTally(
+            [JoinReader(table, dictionary, hours: [testHour_s], slices: [], mappings: [])], table, dictionary)
+        var seen: Set<Int> = []
+        tally.forEach { model, number, time_ms in
+            #expect(time_ms == nil && outcomes[Int(number)].model == models[model])
+            seen.insert(Int(number))
+        }
+        #expect(seen == Set(short))
+    }
+}
