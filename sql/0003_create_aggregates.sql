@@ -212,14 +212,20 @@ ALTER TABLE nadi_store.named_outcome_day RENAME hour TO day;
 ALTER TABLE nadi_store.named_outcome_day ADD PRIMARY KEY (series_id, day, event_type, name, currency);
 CREATE INDEX named_outcome_day_day ON nadi_store.named_outcome_day (day);
 
+-- Partitioned by the UTC day of prediction_hour, so that label_days is kept by dropping days; DATE '0001-01-01' where no hour is
+-- known. prediction_id leads the key: a row is looked for by its id alone, and time-ordered ids are appended.
+-- Whether a row is joined is not written into it (for ten million rows that costs more than the join): see outcome_state.
+CREATE SEQUENCE nadi_store.outcome_number;
+COMMENT ON SEQUENCE nadi_store.outcome_number IS 'Numbers of outcome rows, given under the lock of their model, so that the numbers of a model commit in order.';
 CREATE TABLE nadi_store.outcome (
-    model_id        int NOT NULL REFERENCES nadi_store.model,
+    prediction_day  date NOT NULL,
+    model_id        int NOT NULL,
     event_type      text NOT NULL CHECK (event_type IN ('outcome', 'feedback')),
-    name            text NOT NULL,
-    prediction_id   text NOT NULL,
+    name            text COLLATE "C" NOT NULL,
+    prediction_id   text COLLATE "C" NOT NULL,
     revision        bigint NOT NULL,
     event_time      timestamptz NOT NULL,
-    event_id        text NOT NULL,
+    event_id        text COLLATE "C" NOT NULL,
     label_text      text,
     label_number    float8,
     value           float8,
@@ -230,12 +236,44 @@ CREATE TABLE nadi_store.outcome (
     arrival_day     date NOT NULL,
     segment_id      bigint NOT NULL,
     line            bigint NOT NULL,
-    joined_hour     timestamptz,
+    outcome_no      bigint NOT NULL DEFAULT 0,
+    unmatched       boolean NOT NULL DEFAULT false,
     checksum        bigint,
-    PRIMARY KEY (model_id, event_type, name, prediction_id)
-) WITH (fillfactor = 85);
-CREATE INDEX outcome_prediction_hour ON nadi_store.outcome (model_id, prediction_hour);
-COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days. prediction_hour: from prediction_time (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. arrival_day is the UTC day of the segment''s seal. joined_hour: the hour whose aggregates hold it. checksum covers what the event said.';
+    PRIMARY KEY (prediction_id, model_id, event_type, name, prediction_day),
+    CONSTRAINT outcome_is_in_its_day CHECK (prediction_day = coalesce((prediction_hour AT TIME ZONE 'UTC')::date, DATE '0001-01-01'))
+) PARTITION BY RANGE (prediction_day);
+CREATE INDEX outcome_of_hour ON nadi_store.outcome (model_id, prediction_hour, outcome_no);
+CREATE INDEX outcome_unmatched ON nadi_store.outcome (model_id, prediction_hour) WHERE unmatched;
+CREATE TABLE nadi_store.outcome_unplaced PARTITION OF nadi_store.outcome FOR VALUES FROM ('0001-01-01') TO ('0001-01-02');
+CREATE INDEX outcome_unplaced_arrival ON nadi_store.outcome_unplaced (arrival_day);
+COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days after the prediction. prediction_hour: from prediction_time or found by reading (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. outcome_no is new whenever the row is. unmatched: a join looked in prediction_hour and found no such prediction. arrival_day is the UTC day of the segment''s seal. checksum covers what the event said.';
+
+CREATE TABLE nadi_store.join_hour (
+    model_id     int NOT NULL REFERENCES nadi_store.model,
+    hour         timestamptz NOT NULL,
+    joined_to    bigint NOT NULL,
+    predictions  bigint NOT NULL,
+    outcomes     bigint NOT NULL,
+    repeated_ids bigint NOT NULL,
+    joined_at    timestamptz NOT NULL DEFAULT now(),
+    is_final     boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (model_id, hour)
+);
+COMMENT ON TABLE nadi_store.join_hour IS 'Prediction hours that were joined: up to which outcome_no, with how many predictions (lines), how many outcomes joined, how many lines repeat a prediction id that joined. is_final: its outcomes have aged out, no join replaces its numbers, and outcomes that still come for it are too late.';
+
+CREATE VIEW nadi_store.outcome_state AS
+SELECT o.*, coalesce(o.outcome_no <= j.joined_to, false) AND NOT o.unmatched AS is_joined
+FROM nadi_store.outcome AS o LEFT JOIN nadi_store.join_hour AS j ON j.model_id = o.model_id AND j.hour = o.prediction_hour;
+COMMENT ON VIEW nadi_store.outcome_state IS 'Outcome rows and whether the aggregates of their hour hold them: placed there, written before the join looked, and not unmatched.';
+
+CREATE TABLE nadi_store.swept_hour (
+    hour        timestamptz PRIMARY KEY,
+    swept_to    bigint NOT NULL,
+    segments    bigint NOT NULL,
+    segment_sum numeric NOT NULL,
+    swept_at    timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE nadi_store.swept_hour IS 'Up to which outcome_no the ids of waiting outcomes were looked for in an hour''s predictions, and in which of its segments (how many, and the sum of their numbers): the hour is read again only for newer outcomes or where its segments differ.';
 
 CREATE TABLE nadi_store.outcome_arrival (
     arrival_day date NOT NULL,
@@ -245,9 +283,10 @@ CREATE TABLE nadi_store.outcome_arrival (
     superseded  bigint NOT NULL DEFAULT 0,
     too_late    bigint NOT NULL DEFAULT 0,
     aged_out    bigint NOT NULL DEFAULT 0,
+    untimed     bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (arrival_day, event_type, model_id)
 );
-COMMENT ON TABLE nadi_store.outcome_arrival IS 'Outcome and feedback lines by day of arrival and what became of those that are no longer rows: lines = rows + superseded (repeats included) + too_late + aged_out.';
+COMMENT ON TABLE nadi_store.outcome_arrival IS 'Outcome and feedback lines by day of arrival and what became of those that are no longer rows: lines = rows + superseded (repeats included) + too_late + aged_out. untimed: those of all lines that carried neither prediction_time nor an id with a time.';
 
 CREATE SEQUENCE nadi_store.dirty_mark;
 COMMENT ON SEQUENCE nadi_store.dirty_mark IS 'Numbers of marks in dirty_hour: none is ever given twice.';
@@ -262,15 +301,7 @@ CREATE TABLE nadi_store.dirty_hour (
     last_error      text,
     PRIMARY KEY (model_id, hour)
 );
-COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes changed since they were joined. marks is the number of the newest mark, from dirty_mark; a join deletes the row only if marks is what it read, else waiting and since begin anew. An hour that cannot be joined is tried again at next_attempt_at.';
-
-CREATE TABLE nadi_store.aged_hour (
-    model_id int NOT NULL REFERENCES nadi_store.model,
-    hour     timestamptz NOT NULL,
-    aged_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (model_id, hour)
-);
-COMMENT ON TABLE nadi_store.aged_hour IS 'Prediction hours whose labels have aged out: their outcome rows of outcome_hour are final, no join replaces them, and labels that still come for them are too late.';
+COMMENT ON TABLE nadi_store.dirty_hour IS 'Hours whose outcomes, or whose predictions after a join, changed since they were joined. waiting counts the outcomes. marks is the number of the newest mark, from dirty_mark; a join deletes the row only if marks is what it read, else waiting and since begin anew. An hour that cannot be joined is tried again at next_attempt_at.';
 
 CREATE TABLE nadi_store.resource (
     resource_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -310,13 +341,13 @@ CREATE TABLE nadi_store.deployment (
 );
 COMMENT ON TABLE nadi_store.deployment IS 'Deployment events, one row a line.';
 
--- A day's partition of a table partitioned by a timestamptz. Made detached, then attached, which readers do not notice.
+-- A day's partition of a table partitioned by a timestamptz, or by a date. Made detached, then attached, which readers do not notice.
 CREATE FUNCTION nadi_store.ensure_partition(parent text, day date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     child text := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
 BEGIN
-    IF parent NOT IN ('request_minute', 'resource_minute', 'reject_line') THEN
+    IF parent NOT IN ('request_minute', 'resource_minute', 'reject_line', 'outcome') THEN
         RAISE EXCEPTION '% is not partitioned by day', parent;
     END IF;
     IF to_regclass(format('nadi_store.%I', child)) IS NOT NULL THEN
@@ -327,8 +358,12 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE nadi_store.%I (LIKE nadi_store.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 85)', child, parent);
-    EXECUTE format('ALTER TABLE nadi_store.%I ATTACH PARTITION nadi_store.%I FOR VALUES FROM (%L) TO (%L)',
-                   parent, child, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    IF parent = 'outcome' THEN
+        EXECUTE format('ALTER TABLE nadi_store.outcome ATTACH PARTITION nadi_store.%I FOR VALUES FROM (%L) TO (%L)', child, day, day + 1);
+    ELSE
+        EXECUTE format('ALTER TABLE nadi_store.%I ATTACH PARTITION nadi_store.%I FOR VALUES FROM (%L) TO (%L)',
+                       parent, child, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.ensure_partition(text, date) IS 'Makes the daily partition (UTC) of request_minute, resource_minute or reject_line if it is missing.';
+COMMENT ON FUNCTION nadi_store.ensure_partition(text, date) IS 'Makes the daily partition (UTC) of request_minute, resource_minute, reject_line or outcome if it is missing.';

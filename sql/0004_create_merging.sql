@@ -283,52 +283,77 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
     SELECT nadi_store.derive_named_outcome_day(the_day);
 $$;
 
--- Outcome rows past label_days. A joined label goes by its prediction's hour, with all labels of that hour at once, and
--- leaves a row in aged_hour; it stays while its hour is dirty. What has not joined goes by its arrival, once its hour is
--- not dirty and it has been in the tables for a week, so that a join and several sweeps have looked for it: an archive
--- older than label_days that is loaded anew is joined first. Other outcomes and feedback go by their arrival.
--- The caller holds the outcome locks of all models.
--- At most about `most` rows at a time: the caller goes on until nothing is left.
-CREATE FUNCTION nadi_store.age_out_outcomes(first_kept date, the_now timestamptz, most bigint) RETURNS bigint
-LANGUAGE plpgsql AS $$
+-- Drops the oldest day of outcomes before `first_kept` that can go, counts its rows as aged_out and closes its hours to joins;
+-- returns the rows, null where no day can go. The caller holds the outcome locks of all models.
+-- A day stays while an hour of it or beside it waits for its join (but not for one that has failed for 30 days); while a loader
+-- has claimed an object sealed within label_days after it; and a week after rows were loaded that found no prediction: an
+-- archive older than label_days that is loaded anew is joined first.
+CREATE FUNCTION nadi_store.age_out_day(first_kept date, label_days int, the_now timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
-    first_hour timestamptz := first_kept::timestamp AT TIME ZONE 'UTC';
-    deleted    bigint;
+    child    text;
+    day      date;
+    begin_at timestamptz;
+    end_at   timestamptz;
+    kept     boolean;
+    deleted  bigint;
 BEGIN
-    CREATE TEMP TABLE IF NOT EXISTS aging_hour (model_id int, hour timestamptz) ON COMMIT DELETE ROWS;
-    -- An hour goes whole or not at all. A label's hour is its prediction_hour or one beside it, which has an index.
-    INSERT INTO aging_hour
-    SELECT model_id, joined_hour
-    FROM (SELECT o.model_id, o.joined_hour,
-                 sum(count(*)) OVER (ORDER BY o.joined_hour, o.model_id) - count(*) AS before
-          FROM nadi_store.model AS m JOIN nadi_store.outcome AS o
-            ON o.model_id = m.model_id AND o.prediction_hour < first_hour + interval '2 hours'
-          WHERE o.event_type = 'outcome' AND o.name = 'label' AND o.joined_hour < first_hour
-          GROUP BY 1, 2
-          HAVING NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
-                             WHERE d.model_id = o.model_id AND (d.hour = o.joined_hour
-                                                                OR d.hour = ANY (array_agg(o.prediction_hour))))) AS g
-    WHERE before < most;
-    INSERT INTO nadi_store.aged_hour (model_id, hour)
-    SELECT model_id, hour FROM aging_hour ORDER BY 1, 2 ON CONFLICT DO NOTHING;
+    FOR child IN
+        SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'nadi_store.outcome'::regclass AND c.relname < 'outcome_' || to_char(first_kept, 'YYYYMMDD')
+        ORDER BY c.relname
+    LOOP
+        day := to_date(substr(child, 9), 'YYYYMMDD');
+        begin_at := day::timestamp AT TIME ZONE 'UTC';
+        end_at := begin_at + interval '24 hours';
+        CONTINUE WHEN EXISTS (SELECT FROM nadi_store.dirty_hour AS d
+                              WHERE d.hour >= begin_at - interval '1 hour' AND d.hour < end_at + interval '1 hour'
+                                AND NOT (d.failures > 0 AND d.since < the_now - interval '30 days'));
+        CONTINUE WHEN EXISTS (SELECT FROM nadi_store.object AS o WHERE o.state = 'claimed' AND o.lease_until > the_now
+                              AND o.sealed_at < end_at + label_days * interval '24 hours');
+        EXECUTE format($sql$
+            SELECT EXISTS (SELECT FROM nadi_store.%I AS t JOIN nadi_store.segment AS s USING (segment_id)
+                           JOIN nadi_store.object AS b ON b.object_id = s.object_id AND b.sealed_at = s.object_sealed_at
+                           WHERE t.unmatched AND b.loaded_at > $1 - interval '7 days')
+            $sql$, child) INTO kept USING the_now;
+        CONTINUE WHEN kept;
+        EXECUTE format($sql$
+            WITH gone AS (
+                SELECT arrival_day, event_type, model_id, count(*) AS n FROM nadi_store.%I GROUP BY 1, 2, 3
+            ), added AS (
+                UPDATE nadi_store.outcome_arrival AS a SET aged_out = a.aged_out + g.n FROM gone AS g
+                WHERE a.arrival_day = g.arrival_day AND a.event_type = g.event_type AND a.model_id = g.model_id
+                RETURNING g.n
+            )
+            SELECT coalesce(sum(n), 0)::bigint FROM added
+            $sql$, child) INTO deleted;
+        EXECUTE format($sql$
+            INSERT INTO nadi_store.join_hour AS j (model_id, hour, joined_to, predictions, outcomes, repeated_ids, is_final)
+            SELECT DISTINCT t.model_id, t.prediction_hour, 0, 0, 0, 0, true FROM nadi_store.%I AS t
+            ON CONFLICT (model_id, hour) DO UPDATE SET is_final = true
+            $sql$, child);
+        UPDATE nadi_store.join_hour SET is_final = true WHERE hour >= begin_at AND hour < end_at AND NOT is_final;
+        DELETE FROM nadi_store.dirty_hour WHERE hour >= begin_at AND hour < end_at;
+        EXECUTE format('DROP TABLE nadi_store.%I', child);
+        RETURN deleted;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION nadi_store.age_out_day(date, int, timestamptz) IS 'Drops one day of outcomes past label_days, counts its rows as aged_out and closes its hours to joins; null where none can go.';
+
+-- Outcomes whose prediction was never found go by their arrival, a week after they were loaded, so that several sweeps have
+-- looked for them. At most `most` rows: the caller goes on until fewer go. It holds the outcome locks of all models.
+CREATE FUNCTION nadi_store.age_out_unplaced(first_kept date, the_now timestamptz, most bigint) RETURNS bigint LANGUAGE sql AS $$
     WITH chosen AS (
-        SELECT o.ctid AS place FROM aging_hour AS g JOIN nadi_store.outcome AS o
-            ON o.model_id = g.model_id AND o.joined_hour = g.hour
-            AND o.prediction_hour BETWEEN g.hour - interval '1 hour' AND g.hour + interval '1 hour'
-        WHERE o.event_type = 'outcome' AND o.name = 'label'
-        UNION ALL
-        (SELECT o.ctid FROM nadi_store.outcome AS o
-         WHERE o.arrival_day < first_kept AND (
-               o.event_type <> 'outcome' OR o.name <> 'label' OR (
-                   o.joined_hour IS NULL
-                   AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d WHERE d.model_id = o.model_id
-                                   AND d.hour BETWEEN o.prediction_hour - interval '1 hour'
-                                                  AND o.prediction_hour + interval '1 hour')
-                   AND NOT EXISTS (SELECT FROM nadi_store.segment AS s JOIN nadi_store.object AS b USING (object_id)
-                                   WHERE s.segment_id = o.segment_id AND b.loaded_at > the_now - interval '7 days')))
-         LIMIT most)
+        SELECT o.ctid AS place FROM nadi_store.outcome_unplaced AS o
+        WHERE o.arrival_day < first_kept
+          AND NOT EXISTS (SELECT FROM nadi_store.segment AS s JOIN nadi_store.object AS b ON b.object_id = s.object_id
+                              AND b.sealed_at = s.object_sealed_at
+                          WHERE s.segment_id = o.segment_id AND b.loaded_at > the_now - interval '7 days')
+        LIMIT most
     ), gone AS (
-        DELETE FROM nadi_store.outcome AS o USING chosen AS c WHERE o.ctid = c.place
+        DELETE FROM nadi_store.outcome_unplaced AS o USING chosen AS c WHERE o.ctid = c.place
         RETURNING o.arrival_day, o.event_type, o.model_id
     ), counted AS (
         SELECT arrival_day, event_type, model_id, count(*) AS n FROM gone GROUP BY 1, 2, 3
@@ -337,8 +362,6 @@ BEGIN
         WHERE a.arrival_day = c.arrival_day AND a.event_type = c.event_type AND a.model_id = c.model_id
         RETURNING c.n
     )
-    SELECT coalesce(sum(n), 0) INTO deleted FROM added;
-    RETURN deleted;
-END
+    SELECT coalesce(sum(n), 0)::bigint FROM added
 $$;
-COMMENT ON FUNCTION nadi_store.age_out_outcomes(date, timestamptz, bigint) IS 'Deletes outcome rows past label_days, labels by their prediction''s hour, counts them as aged_out and closes their hours to joins; a bounded number at a time.';
+COMMENT ON FUNCTION nadi_store.age_out_unplaced(date, timestamptz, bigint) IS 'Deletes outcomes past label_days whose prediction''s hour never became known, and counts them as aged_out; a bounded number at a time.';

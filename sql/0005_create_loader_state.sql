@@ -5,7 +5,7 @@ CREATE TABLE nadi_store.loader_state (
     at         timestamptz NOT NULL,
     value      text NOT NULL DEFAULT ''
 );
-COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran (listed_week, listed_all, swept), since when a tag is configured (slice:<tag>) or was no longer (slice_end:<tag>), the first day whose minute rows are whole (minutes_kept), and when the ledger begins (ledger_kept).';
+COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran (listed_week, listed_all, swept, whose value is the outcome number up to which all hours were swept), since when a tag is configured (slice:<tag>) or was no longer (slice_end:<tag>), the first day whose minute rows are whole (minutes_kept), and when the ledger begins (ledger_kept).';
 
 CREATE TABLE nadi_store.mapping (
     name       text NOT NULL,
@@ -14,10 +14,6 @@ CREATE TABLE nadi_store.mapping (
     PRIMARY KEY (name, sha256)
 );
 COMMENT ON TABLE nadi_store.mapping IS 'Mappings of foreign logs that were applied, by the hash of their definition.';
-
-ALTER TABLE nadi_store.outcome ADD COLUMN hint_tried boolean NOT NULL DEFAULT false;
-COMMENT ON COLUMN nadi_store.outcome.hint_tried IS 'The hinted hour was joined without a match, so that its neighbours were marked too.';
-CREATE INDEX outcome_arrival_day ON nadi_store.outcome (arrival_day);
 
 -- Drops the daily partitions of `parent` that end before `first_kept`; returns how many. A drop waits for whoever reads the
 -- table, and others wait behind it: after two seconds it gives up, and the next run tries again.

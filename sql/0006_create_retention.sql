@@ -14,7 +14,7 @@ INSERT INTO nadi_store.retention (table_name, setting, days, how) VALUES
     ('resource_minute',  'minute_days',   35, 'daily partitions are dropped'),
     ('reject_line',      'minute_days',   35, 'daily partitions are dropped'),
     ('load_run',         'minute_days',   35, 'a few rows each run'),
-    ('outcome',          'label_days',   100, 'rows, at most 50,000 in a transaction; counted in outcome_arrival'),
+    ('outcome',          'label_days',   100, 'daily partitions (of the prediction) are dropped, rows without an hour deleted by their arrival; counted in outcome_arrival'),
     ('object',           'archive_days', 400, 'monthly partitions are dropped; sums stay in expired_ledger'),
     ('segment',          'archive_days', 400, 'monthly partitions are dropped; sums stay in writer'),
     ('segment_hour',     'archive_days', 400, 'monthly partitions are dropped; sums stay in expired_hour and expired_arrival'),
@@ -22,7 +22,6 @@ INSERT INTO nadi_store.retention (table_name, setting, days, how) VALUES
     ('writer',           'archive_days', 400, 'rows without a segment, when a month of the ledger is dropped'),
     ('host',             'archive_days', 400, 'rows without a writer or object, when a month of the ledger is dropped'),
     ('accepted_loss',    NULL, NULL, 'what persons decided'),
-    ('aged_hour',        NULL, NULL, 'one row an hour and model'),
     ('category',         NULL, NULL, 'a dictionary, under a cap'),
     ('deployment',       NULL, NULL, 'one row a deployment'),
     ('dirty_hour',       NULL, NULL, 'rows go with their join'),
@@ -37,6 +36,7 @@ INSERT INTO nadi_store.retention (table_name, setting, days, how) VALUES
     ('feature_day',      NULL, NULL, 'one row a day, series and feature'),
     ('feature_hour',     NULL, NULL, 'one row an hour, series and feature'),
     ('hour_edge_set',    NULL, NULL, 'one row an hour and model'),
+    ('join_hour',        NULL, NULL, 'one row an hour and model'),
     ('loader_state',     NULL, NULL, 'a few rows'),
     ('mapping',          NULL, NULL, 'one row a mapping and change'),
     ('model',            NULL, NULL, 'a dictionary, under a cap'),
@@ -60,7 +60,8 @@ INSERT INTO nadi_store.retention (table_name, setting, days, how) VALUES
     ('score_day',        NULL, NULL, 'one row a day, series and class'),
     ('score_edge',       NULL, NULL, 'constant'),
     ('score_hour',       NULL, NULL, 'one row an hour, series and class'),
-    ('series',           NULL, NULL, 'a dictionary, under a cap');
+    ('series',           NULL, NULL, 'a dictionary, under a cap'),
+    ('swept_hour',       NULL, NULL, 'one row an hour that a sweep has read');
 
 CREATE TABLE nadi_store.expired_hour (
     hour            timestamptz NOT NULL,

@@ -90,3 +90,46 @@ COMMENT ON VIEW nadi.complete_until IS 'How far all numbers are complete: every 
 CREATE VIEW nadi.retention AS
 SELECT table_name, days AS kept_day_count, setting AS setting_name, how AS removal_note FROM nadi_store.retention;
 COMMENT ON VIEW nadi.retention IS 'How long each of the loader''s tables keeps its rows, under which key of loader.yaml, and how they go.';
+
+-- Waiting and unmatched outcomes are found by index, as many as there are; what is neither, nor counted away, has joined. The
+-- audit counts the joined rows themselves.
+CREATE VIEW nadi.outcome_arrival AS
+WITH swept AS (
+    SELECT coalesce((SELECT nullif(value, '')::bigint FROM nadi_store.loader_state WHERE name = 'swept'), 0) AS number
+), open AS (
+    SELECT o.arrival_day, o.event_type, o.model_id, o.hour_is_exact OR o.outcome_no <= w.number AS is_unmatched
+    FROM nadi_store.outcome AS o CROSS JOIN swept AS w WHERE o.unmatched
+    UNION ALL
+    SELECT o.arrival_day, o.event_type, o.model_id, o.outcome_no <= w.number
+    FROM nadi_store.outcome AS o CROSS JOIN swept AS w WHERE o.prediction_day = DATE '0001-01-01'
+    UNION ALL
+    SELECT o.arrival_day, o.event_type, o.model_id, false
+    FROM nadi_store.dirty_hour AS d LEFT JOIN nadi_store.join_hour AS j USING (model_id, hour)
+    JOIN nadi_store.outcome AS o ON o.model_id = d.model_id AND o.prediction_hour = d.hour
+        AND o.prediction_day = (d.hour AT TIME ZONE 'UTC')::date AND o.outcome_no > coalesce(j.joined_to, 0)
+    WHERE NOT o.unmatched
+), waiting AS (
+    SELECT arrival_day, event_type, model_id, count(*) FILTER (WHERE NOT is_unmatched) AS waiting,
+           count(*) FILTER (WHERE is_unmatched) AS unmatched FROM open GROUP BY 1, 2, 3
+)
+SELECT a.arrival_day AS arrival_date, m.model_name, a.event_type, a.lines AS line_count,
+       a.lines - a.superseded - a.too_late - a.aged_out - coalesce(w.waiting, 0) - coalesce(w.unmatched, 0) AS joined_count,
+       coalesce(w.waiting, 0) AS waiting_count, coalesce(w.unmatched, 0) AS unmatched_count, a.superseded AS superseded_count,
+       a.too_late AS too_late_count, a.aged_out AS aged_out_count, a.untimed AS untimed_count
+FROM nadi_store.outcome_arrival AS a JOIN nadi_store.model AS m USING (model_id)
+LEFT JOIN waiting AS w ON w.arrival_day = a.arrival_day AND w.event_type = a.event_type AND w.model_id = a.model_id;
+COMMENT ON VIEW nadi.outcome_arrival IS 'What became of outcome and feedback lines, by UTC day of arrival: joined with their prediction, waiting for their hour''s join or the sweep, unmatched, superseded by a newer one or repeated, too late, or aged out after their join. line_count is the sum of the others but untimed_count. Costs as much as outcomes wait.';
+
+CREATE VIEW nadi.join_state AS
+SELECT m.model_name, hour AS bucket_start, coalesce(j.predictions, 0) AS prediction_count, coalesce(j.outcomes, 0) AS outcome_count,
+       coalesce(j.repeated_ids, 0) AS repeated_id_count, coalesce(w.waiting, 0) AS waiting_count, coalesce(u.unmatched, 0) AS unmatched_count,
+       j.joined_at, d.since AS dirty_since, d.next_attempt_at, coalesce(j.is_final, false) AS is_final, d.last_error
+FROM nadi_store.join_hour AS j FULL JOIN nadi_store.dirty_hour AS d USING (model_id, hour)
+JOIN nadi_store.model AS m USING (model_id)
+LEFT JOIN LATERAL (
+    SELECT count(*) AS waiting FROM nadi_store.outcome AS o
+    WHERE d.model_id IS NOT NULL AND o.model_id = d.model_id AND o.prediction_hour = d.hour
+      AND o.prediction_day = (d.hour AT TIME ZONE 'UTC')::date AND o.outcome_no > coalesce(j.joined_to, 0) AND NOT o.unmatched) AS w ON true
+LEFT JOIN (SELECT o.model_id, o.prediction_hour AS hour, count(*) AS unmatched FROM nadi_store.outcome AS o WHERE o.unmatched GROUP BY 1, 2) AS u
+    USING (model_id, hour);
+COMMENT ON VIEW nadi.join_state IS 'How far the outcomes of a model and hour of predictions are joined: one row for each hour that was joined or waits for it. Hours that cannot be joined say why.';

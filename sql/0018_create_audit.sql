@@ -206,8 +206,8 @@ BEGIN
         WHERE the_host IS NULL AND a.arrival_day::timestamp AT TIME ZONE 'UTC' >= from_time AND a.arrival_day::timestamp AT TIME ZONE 'UTC' < to_time
         GROUP BY 1
     ), kept AS (
-        SELECT o.event_type, count(*) FILTER (WHERE o.joined_hour IS NOT NULL) AS joined, count(*) AS rows
-        FROM nadi_store.outcome AS o
+        SELECT o.event_type, count(*) FILTER (WHERE o.is_joined) AS joined, count(*) AS rows
+        FROM nadi_store.outcome_state AS o
         WHERE the_host IS NULL AND o.arrival_day::timestamp AT TIME ZONE 'UTC' >= from_time AND o.arrival_day::timestamp AT TIME ZONE 'UTC' < to_time
         GROUP BY 1
     )

@@ -4,6 +4,22 @@ DO $$
 DECLARE
     -- A name with a view before it explains that view's column only.
     texts CONSTANT jsonb := jsonb_object(ARRAY[
+        'aged_out_count', 'Those of them whose row is gone after label_days; what they counted stays.',
+        'arrival_date', 'UTC date on which the segment was sealed that brought them.',
+        'dirty_since', 'Since when the hour waits for its join; null where it does not.',
+        'event_type', 'outcome or feedback.',
+        'is_final', 'Whether its outcomes have aged out, so that its numbers no longer change.',
+        'join_state.outcome_count', 'Outcomes and feedback that joined with predictions of the hour.',
+        'join_state.prediction_count', 'Predictions of the hour when it was joined, one per line of a batch.',
+        'joined_at', 'When it was joined last; null where it never was.',
+        'joined_count', 'Those of them that joined with their prediction and still have their row.',
+        'outcome_arrival.line_count', 'Outcome or feedback lines that arrived.',
+        'repeated_id_count', 'Prediction lines whose prediction id an earlier line had that joined: they count as predictions, and no outcome joins them.',
+        'superseded_count', 'Those of them that a newer one of the same prediction and name replaced, repeats included.',
+        'too_late_count', 'Those of them whose hour was closed, or over label_days before their arrival.',
+        'unmatched_count', 'Outcomes whose prediction was looked for where they say, or by the sweep everywhere, and not found.',
+        'untimed_count', 'Those of them that carried neither prediction_time nor an id with a time.',
+        'waiting_count', 'Outcomes that wait for their hour to be joined, or for the sweep to find it.',
         'accepted_at', 'When it was accepted.',
         'accepted_by', 'Who accepted it.',
         'accepted_count', 'Failures that a person accepted.',

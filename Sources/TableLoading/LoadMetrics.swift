@@ -11,21 +11,22 @@ package enum LoadMetrics {
     /// - Throws: `SystemError`.
     package static func write(
         path: String, report: LoadReport?, exitCode: Int32, now_ms: Int64, lastSuccess_ms: Int64?,
-        completeUntil_ms: Int64?
+        completeUntil_ms: Int64?, outcomes: WaitingOutcomes? = nil
     ) throws {
         try DurableFile.replace(
             path: path,
             bytes: Array(
                 text(
                     report: report, exitCode: exitCode, now_ms: now_ms, lastSuccess_ms: lastSuccess_ms,
-                    completeUntil_ms: completeUntil_ms
+                    completeUntil_ms: completeUntil_ms, outcomes: outcomes
                 ).utf8))
         // The collector runs as another user.
         _ = chmod(path, 0o644)
     }
 
     static func text(
-        report: LoadReport?, exitCode: Int32, now_ms: Int64, lastSuccess_ms: Int64?, completeUntil_ms: Int64?
+        report: LoadReport?, exitCode: Int32, now_ms: Int64, lastSuccess_ms: Int64?, completeUntil_ms: Int64?,
+        outcomes: WaitingOutcomes? = nil
     ) -> String {
         var out = ""
         func gauge(_ name: String, _ help: String, _ value: Double, labels: String = "") {
@@ -46,6 +47,15 @@ package enum LoadMetrics {
             gauge(
                 "watermark_timestamp_seconds", "Everything sealed before this is loaded, silent hosts left out.",
                 Double(completeUntil_ms) / 1000)
+        }
+        if let outcomes {
+            gauge("outcomes_waiting", "Outcomes whose hour is still to be joined, or whose hour is not known yet.", Double(outcomes.waiting))
+            gauge("outcomes_unmatched", "Outcomes whose prediction was looked for and not found.", Double(outcomes.unmatched))
+            gauge("hours_to_join", "Hours that wait for a join.", Double(outcomes.dirtyHours))
+            gauge("hours_failed_to_join", "Those of them whose last join failed.", Double(outcomes.failedHours))
+            gauge(
+                "oldest_hour_to_join_seconds", "How long the oldest mark of an hour has waited for its join.",
+                outcomes.dirtySince_ms.map { Double(max(0, now_ms - $0)) / 1000 } ?? 0)
         }
         if let report {
             gauge("last_duration_seconds", "How long the last run took.", report.seconds)

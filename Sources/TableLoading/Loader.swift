@@ -23,7 +23,7 @@ package struct Loader: Sendable {
     /// What objects that are added are binned on.
     let references: ReferenceSource
     let aggregate: AggregateObject
-    let makeJoiner: MakeJoiner
+    let makeFinder: MakeFinder
     let mappings: [Mapping]
     let progress: @Sendable (String) -> Void
 
@@ -44,7 +44,7 @@ package struct Loader: Sendable {
         references = ReferenceSource(side, .fixed)
         aggregate = Aggregation.make(settings: settings, pool: aggregators)
         self.mappings = mappings
-        makeJoiner = Aggregation.makeJoiner(settings: settings, mappings: mappings)
+        makeFinder = Aggregation.makeFinder(mappings: mappings)
         self.progress = progress
     }
 
@@ -85,7 +85,7 @@ package struct Loader: Sendable {
             if reach ?? due == .all { try await GoneObjects(self).record(listing, now_ms: now) }
             try await session.finish()
             if sweepNow {
-                try await OutcomeSweep(self).run()
+                _ = try await OutcomeSweep(self).run()
             } else {
                 try await OutcomeSweep(self).runIfDue(now_ms: now)
             }

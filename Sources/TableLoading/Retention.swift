@@ -1,7 +1,7 @@
 package import TableStorage
 
-/// Keeps every table to its retention, as `nadi_store.retention` lists it: partitions are dropped, outcome rows age out into
-/// their counters, a dropped month of the ledger leaves its sums.
+/// Keeps every table to its retention, as `nadi_store.retention` lists it: partitions are dropped, days of outcomes go
+/// into their counters, a dropped month of the ledger leaves its sums.
 package struct Retention: Sendable {
     /// How long an old month of the ledger is left alone after an object of it was claimed or loaded: an archive that is
     /// loaded anew is loaded whole before its ledger expires.
@@ -73,18 +73,38 @@ package struct Retention: Sendable {
             ])
     }
 
-    /// Some rows at a time, so that loaders wait for their models' locks only briefly.
+    /// A day at a time, and some rows without a day, so that loaders wait for their models' locks only briefly.
     private func ageOutcomes(now_ms: Int64, _ connection: Connection) throws {
-        let firstLabelDay = LoadClock.dayText(LoadClock.day(now_ms) - settings.labelDays * LoadClock.day_ms)
-        for _ in 0..<20 {
-            let deleted = try connection.transaction {
+        let first = LoadClock.dayText(LoadClock.day(now_ms) - settings.labelDays * LoadClock.day_ms)
+        func locked(_ statement: String, _ parameters: [SQLValue]) throws -> Int64? {
+            try connection.transaction {
                 let models = try connection.query("SELECT model_id FROM nadi_store.model").rows.map { $0.integer(0) }
                 try HourLocks.takeOutcomes(models: models, connection)
-                return try connection.query(
-                    "SELECT nadi_store.age_out_outcomes($1::date, $2, $3)",
-                    [.text(firstLabelDay), .time(now_ms), .integer(Self.rowsAtATime)])[0].integer(0)
+                return try connection.query(statement, parameters)[0].optionalInteger(0)
             }
-            if deleted < Self.rowsAtATime { return }
+        }
+        // The locks of all models only where something is past its time.
+        let due = try connection.query(
+            """
+            SELECT EXISTS (SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+                           WHERE i.inhparent = 'nadi_store.outcome'::regclass
+                             AND c.relname < 'outcome_' || to_char($1::date, 'YYYYMMDD')),
+                   EXISTS (SELECT FROM nadi_store.outcome_unplaced WHERE arrival_day < $1::date)
+            """, [.text(first)])[0]
+        for _ in 0..<(due.boolean(0) ? 400 : 0) {
+            var dropped: Int64?
+            try unlessInUse {
+                dropped = try locked(
+                    "SELECT nadi_store.age_out_day($1::date, $2::int, $3)",
+                    [.text(first), .integer(settings.labelDays), .time(now_ms)])
+            }
+            if dropped == nil { break }
+        }
+        for _ in 0..<(due.boolean(1) ? 20 : 0) {
+            let deleted = try locked(
+                "SELECT nadi_store.age_out_unplaced($1::date, $2, $3)",
+                [.text(first), .time(now_ms), .integer(Self.rowsAtATime)])
+            if deleted ?? 0 < Self.rowsAtATime { return }
         }
     }
 

@@ -118,7 +118,35 @@ package final class Connection {
         return CopyWriter(connection: self, statement: statement, columns: columns.count)
     }
 
-    // MARK: For CopyWriter
+    // MARK: For CopyReader and CopyWriter
+
+    /// Hands out the messages of a `COPY … TO STDOUT`, whether it is the first with each.
+    func withCopyOut(_ statement: String, _ body: (UnsafeBufferPointer<UInt8>, _ isFirst: Bool) -> Void) throws {
+        let live = try liveHandle(statement)
+        guard let result = PQexec(live, statement) else { throw connectionError(statement) }
+        defer { PQclear(result) }
+        guard PQresultStatus(result) == PGRES_COPY_OUT else { throw error(of: result, statement) }
+        var isFirst = true
+        while true {
+            var message: UnsafeMutablePointer<CChar>?
+            let length = PQgetCopyData(live, &message, 0)
+            if length == -1 { break }
+            guard length > 0, let message else { throw connectionError(statement) }
+            message.withMemoryRebound(to: UInt8.self, capacity: Int(length)) { start in
+                body(UnsafeBufferPointer(start: start, count: Int(length)), isFirst)
+            }
+            isFirst = false
+            PQfreemem(message)
+        }
+        var failure: DatabaseError?
+        while let result = PQgetResult(live) {
+            if PQresultStatus(result) != PGRES_COMMAND_OK, failure == nil { failure = error(of: result, statement) }
+            PQclear(result)
+            if PQstatus(live) == CONNECTION_BAD { break }
+        }
+        if let failure { throw failure }
+        if PQstatus(live) == CONNECTION_BAD { throw connectionError(statement) }
+    }
 
     func putCopyData(_ bytes: UnsafeRawBufferPointer, _ statement: String) throws {
         let live = try liveHandle(statement)

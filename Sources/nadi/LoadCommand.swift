@@ -144,7 +144,8 @@ struct LoadCommand: AsyncParsableCommand {
         do {
             try LoadMetrics.write(
                 path: path, report: result, exitCode: exitCode, now_ms: now,
-                lastSuccess_ms: status?.lastSuccess_ms, completeUntil_ms: status?.completeUntil_ms)
+                lastSuccess_ms: status?.lastSuccess_ms, completeUntil_ms: status?.completeUntil_ms,
+                outcomes: status?.waiting)
         } catch {
             StandardError.write("nadi: metrics: \(error)\n")
         }

@@ -97,10 +97,10 @@ struct JoinPurityTests {
                     readers: readers, parts: parts)
             }
             let whole = try join(given.objects, given.outcomes, readers: 1, parts: 1)
-            #expect(whole.joined.count > 800 && whole.result.repeated.allSatisfy { $0 > 10 })
+            #expect(whole.joined.count > 800 && whole.result.repeated.allSatisfy { $0 > 0 })
             #expect(whole.named.count > 300 && whole.outcomes.count > 8)
             let names = Set(whole.result.named.keys.filter { $0.name.model == 1 }.map(\.name.name))
-            #expect(names.contains("other") && names.count > 60)
+            #expect(names.contains("other") && names.count > 50)
             if !isOpen { #expect(whole.result.newClasses.count == 20) }
             for (readers, parts) in [(1, 5), (2, 1), (3, 2), (5, 7)] {
                 let objects = given.objects.shuffled(using: &given.random)

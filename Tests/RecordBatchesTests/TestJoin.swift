@@ -23,6 +23,8 @@ struct TestJoin {
     let dictionary: JoinDictionary
     /// Places of the outcomes that joined.
     let joined: [Int]
+    /// The outcomes that joined, in words, sorted.
+    let joinedNames: [String]
 
     init(
         _ objects: [[UInt8]], _ outcomes: [TestOutcome], hours: Set<Int64> = [testHour_s], slices: [String] = [],
@@ -52,6 +54,7 @@ struct TestJoin {
         }
         self.result = result
         self.joined = joined.sorted()
+        joinedNames = joined.map { "\(outcomes[$0])" }.sorted()
     }
 
     /// Reads an object; one that is not what it says leaves nothing.
@@ -136,10 +139,12 @@ struct TestJoin {
 
     /// Fails where another join says anything else, down to the last bit of the sums.
     func expectSame(_ other: TestJoin, _ what: String, _ location: SourceLocation = #_sourceLocation) {
-        #expect(joined == other.joined, "\(what)", sourceLocation: location)
-        #expect(outcomes == other.outcomes, "\(what)", sourceLocation: location)
-        #expect(confusion == other.confusion, "\(what)", sourceLocation: location)
-        #expect(named == other.named, "\(what)", sourceLocation: location)
+        // Not as operands of the macro, which would print them whole.
+        func same(_ isSame: Bool, _ part: String) { #expect(isSame, "\(part): \(what)", sourceLocation: location) }
+        same(joinedNames == other.joinedNames, "what joined")
+        same(outcomes == other.outcomes, "counts of labels")
+        same(confusion == other.confusion, "pairs of classes")
+        same(named == other.named, "counts of names")
         #expect(result.newClasses == other.result.newClasses, "\(what)", sourceLocation: location)
         #expect(result.repeated == other.result.repeated, "\(what)", sourceLocation: location)
         #expect(result.predictions == other.result.predictions, "\(what)", sourceLocation: location)

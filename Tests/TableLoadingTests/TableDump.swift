@@ -108,15 +108,21 @@ struct TableDump {
             """
             SELECT concat_ws('/', m.model_name, event_type, name, prediction_id),
                    concat_ws('|', revision, event_time, event_id, label_text, label_number, value, score,
-                             prediction_hour, joined_hour, arrival_day), ARRAY[0]
-            FROM nadi_store.outcome AS t JOIN nadi_store.model AS m USING (model_id)
+                             prediction_hour, is_joined, arrival_day), ARRAY[0]
+            FROM nadi_store.outcome_state AS t JOIN nadi_store.model AS m USING (model_id)
             """, connection)
         try add(
             "outcome_arrival",
             """
             SELECT concat_ws('/', arrival_day, event_type, m.model_name),
-                   concat_ws('|', lines, superseded, too_late, aged_out), ARRAY[0]
+                   concat_ws('|', lines, superseded, too_late, aged_out, untimed), ARRAY[0]
             FROM nadi_store.outcome_arrival AS t JOIN nadi_store.model AS m USING (model_id)
+            """, connection)
+        try add(
+            "join_hour",
+            """
+            SELECT m.model_name || '/' || hour, concat_ws('|', predictions, outcomes, repeated_ids, is_final), ARRAY[0]
+            FROM nadi_store.join_hour AS t JOIN nadi_store.model AS m USING (model_id)
             """, connection)
         try add(
             "deployment",

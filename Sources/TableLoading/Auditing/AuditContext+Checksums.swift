@@ -47,7 +47,7 @@ extension AuditContext {
             """
             SELECT m.model_name, t.event_type, t.name, t.prediction_id, t.arrival_day::text
             FROM nadi_store.outcome AS t JOIN nadi_store.model AS m USING (model_id)
-            WHERE \(scope.sqlDates("arrival_day")) AND checksum IS DISTINCT FROM \(OutcomeWriting.checksum)
+            WHERE \(scope.sqlDates("arrival_day")) AND checksum IS DISTINCT FROM \(OutcomeMerge.checksum)
             ORDER BY 1, 2, 3, 4
             """, &report,
             remedy: "Find the label's line (`nadi where`) and set the row right, or load the bucket into an empty database"

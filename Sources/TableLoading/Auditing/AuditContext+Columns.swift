@@ -192,26 +192,33 @@ extension AuditContext {
         try each(
             """
             SELECT m.model_name, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(h.n, 0)::bigint,
-                   coalesce(o.n, 0)
+                   coalesce(o.labels, 0), coalesce(j.outcomes, 0), coalesce(o.joined, 0), coalesce(o.waiting, 0)
             FROM (SELECT s.model_id, h.hour, sum(h.labelled) AS n FROM nadi_store.outcome_hour AS h
                   JOIN nadi_store.series AS s USING (series_id) WHERE s.slice_key = 'all' GROUP BY 1, 2) AS h
-            FULL JOIN (SELECT model_id, joined_hour AS hour, count(*) AS n FROM nadi_store.outcome
-                       WHERE event_type = 'outcome' AND name = 'label' AND joined_hour IS NOT NULL
-                       GROUP BY 1, 2) AS o USING (model_id, hour)
+            FULL JOIN (SELECT model_id, prediction_hour AS hour, count(*) FILTER (WHERE is_joined) AS joined,
+                              count(*) FILTER (WHERE is_joined AND event_type = 'outcome' AND name = 'label'
+                                               AND coalesce(label_text, label_number::text) IS NOT NULL) AS labels,
+                              count(*) FILTER (WHERE NOT is_joined AND NOT unmatched) AS waiting
+                       FROM nadi_store.outcome_state WHERE prediction_hour IS NOT NULL GROUP BY 1, 2) AS o
+                USING (model_id, hour)
+            LEFT JOIN nadi_store.join_hour AS j USING (model_id, hour)
             JOIN nadi_store.model AS m USING (model_id)
-            WHERE coalesce(h.n, 0) <> coalesce(o.n, 0) AND \(scope.sql("hour"))
-              AND hour >= to_timestamp(\((now_ms - (settings.retention.labelDays - 1) * LoadClock.day_ms) / 1000))
+            WHERE (coalesce(h.n, 0) <> coalesce(o.labels, 0) OR coalesce(j.outcomes, 0) <> coalesce(o.joined, 0)
+                   OR o.waiting > 0)
+              AND \(scope.sql("hour")) AND NOT coalesce(j.is_final, false)
               AND NOT EXISTS (SELECT FROM nadi_store.dirty_hour AS d
                               WHERE d.model_id = m.model_id AND d.hour = coalesce(h.hour, o.hour))
               AND NOT EXISTS (SELECT FROM nadi_store.segment_hour AS c JOIN nadi_store.segment AS s USING (segment_id)
                               JOIN nadi_store.object AS b USING (object_id)
                               WHERE c.hour = coalesce(h.hour, o.hour) AND b.state IN ('lost', 'expired'))
+              AND NOT EXISTS (SELECT FROM nadi_store.expired_hour AS e WHERE e.hour = coalesce(h.hour, o.hour))
             """, &report, remedy: "Mark the hour for a new join: `nadi rebuild` of it does"
         ) { row in
             (
                 "labels:\(row.text(0)) \(row.text(1))",
                 "model \(row.text(0)), hour \(row.text(1)): outcome_hour counts \(row.integer(2)) labels, "
-                    + "\(row.integer(3)) outcome rows joined it"
+                    + "\(row.integer(3)) outcome rows joined it; join_hour counts \(row.integer(4)) outcomes, "
+                    + "\(row.integer(5)) rows joined it, and \(row.integer(6)) wait although the hour is not marked"
             )
         }
     }

@@ -88,7 +88,7 @@ package struct Check: Sendable {
     }
 
     private mutating func partitions(_ connection: Connection, now_ms: Int64) throws {
-        for parent in ["request_minute", "resource_minute", "reject_line"] {
+        for parent in ["request_minute", "resource_minute", "reject_line", "outcome"] {
             let count = try connection.query(
                 "SELECT count(*) FROM pg_inherits WHERE inhparent = format('nadi_store.%I', $1::text)::regclass",
                 [.text(parent)])[0].integer(0)
@@ -109,7 +109,7 @@ package struct Check: Sendable {
     private mutating func outcomes(_ connection: Connection) throws {
         let row = try connection.query(
             """
-            SELECT count(*), count(*) FILTER (WHERE prediction_hour IS NULL) FROM nadi_store.outcome
+            SELECT coalesce(sum(lines), 0)::bigint, coalesce(sum(untimed), 0)::bigint FROM nadi_store.outcome_arrival
             WHERE arrival_day > current_date - 7
             """)[0]
         let (all, unknown) = (row.integer(0), row.integer(1))

@@ -7,6 +7,8 @@ package struct StatusReport: Sendable {
     /// nothing is known.
     package let completeUntil_ms: Int64?
     package let lastSuccess_ms: Int64?
+    /// Outcomes as far as they are joined.
+    package let waiting: WaitingOutcomes
     /// Lines of the report, for people.
     package let text: String
 
@@ -66,14 +68,13 @@ package struct StatusReport: Sendable {
         completeUntil_ms = until.optionalTime(0)
         out += "complete until \(completeUntil_ms.map { Timestamp.format($0) } ?? "unknown")"
         out += until.text(1).isEmpty ? "\n" : " (silent and left out: \(until.text(1)))\n"
-        let outcomes = try connection.query(
-            """
-            SELECT count(*), count(*) FILTER (WHERE joined_hour IS NOT NULL),
-                   (SELECT count(*) FROM nadi_store.dirty_hour)
-            FROM nadi_store.outcome WHERE event_type = 'outcome' AND name = 'label'
-            """)[0]
-        out += "labels        \(outcomes.integer(0)), joined \(outcomes.integer(1)); "
-        out += "\(outcomes.integer(2)) hours to be joined again\n"
+        waiting = try WaitingOutcomes(connection)
+        out += "outcomes      \(waiting.lines) lines, joined \(waiting.joined), waiting \(waiting.waiting), "
+        out += "unmatched \(waiting.unmatched)\n"
+        out += "              \(waiting.dirtyHours) hours to be joined again"
+        if let since = waiting.dirtySince_ms { out += ", the oldest marked \(Timestamp.format(since))" }
+        if waiting.failedHours > 0 { out += "; \(waiting.failedHours) failed (see nadi.join_state)" }
+        out += "\n"
         text = out
     }
 }

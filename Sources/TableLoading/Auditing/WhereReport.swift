@@ -58,22 +58,29 @@ package struct WhereReport: Sendable {
         package let place: String
         package let object: String
         package let predictionHour_ms: Int64?
+        /// Whether the event named the hour, or its prediction was found there.
+        package let hourIsKnown: Bool
         package let joined_ms: Int64?
         /// Whether the hour waits to be joined again.
         package let isDirty: Bool
+        /// Whether a sweep has looked for its prediction in all hours.
+        package let isSwept: Bool
 
         /// Joined, or what it waits for.
         package var fate: String {
-            if type != "outcome" || name != "label" { return "kept as a row (labels alone are joined)" }
             if let joined_ms {
                 return "joined with hour \(LoadClock.hourText(joined_ms)) UTC"
                     + (isDirty ? ", which waits to be joined again" : "")
             }
             if isDirty { return "waiting: its prediction's hour is to be joined by one of the next loads" }
+            let sweep = isSwept ? "the daily sweep has not found its prediction" : "the daily sweep looks for its prediction"
             if let predictionHour_ms {
-                return "waiting: no prediction of hour \(LoadClock.hourText(predictionHour_ms)) UTC has this id and model yet"
+                let hour = LoadClock.hourText(predictionHour_ms)
+                return hourIsKnown
+                    ? "waiting: no prediction of hour \(hour) UTC has this id and model yet"
+                    : "waiting: its id is of hour \(hour) UTC, but no prediction then or an hour before or after has it; \(sweep)"
             }
-            return "waiting: it bears no time, the daily sweep looks for its prediction"
+            return "waiting: it bears no time; \(sweep)"
         }
 
         static func all(_ query: Where.Query, _ connection: Connection) throws -> [Label] {
@@ -82,10 +89,13 @@ package struct WhereReport: Sendable {
                 SELECT m.model_name, o.event_type, o.name, concat_ws(' ', o.label_text, o.label_number, o.value,
                            o.value_currency, o.score), o.revision, o.event_time,
                        coalesce(w.writer || '-' || s.seq || ' line ' || o.line, ''), coalesce(b.object_key, ''),
-                       o.prediction_hour, o.joined_hour,
+                       o.prediction_hour, o.hour_is_exact, o.is_joined,
                        EXISTS (SELECT FROM nadi_store.dirty_hour AS d WHERE d.model_id = o.model_id
-                               AND d.hour IN (o.prediction_hour, o.joined_hour))
-                FROM nadi_store.outcome AS o JOIN nadi_store.model AS m USING (model_id)
+                               AND (d.hour = o.prediction_hour OR (o.unmatched AND NOT o.hour_is_exact AND d.hour IN
+                                    (o.prediction_hour - interval '1 hour', o.prediction_hour + interval '1 hour')))),
+                       o.outcome_no <= coalesce((SELECT nullif(l.value, '')::bigint FROM nadi_store.loader_state AS l
+                                                 WHERE l.name = 'swept'), 0)
+                FROM nadi_store.outcome_state AS o JOIN nadi_store.model AS m USING (model_id)
                 LEFT JOIN nadi_store.segment AS s USING (segment_id) LEFT JOIN nadi_store.writer AS w USING (writer_id)
                 LEFT JOIN nadi_store.object AS b ON b.object_id = s.object_id
                 WHERE o.prediction_id = $1 AND ($2::text IS NULL OR m.model_name = $2) ORDER BY 1, 2, 3
@@ -94,7 +104,9 @@ package struct WhereReport: Sendable {
                 Label(
                     model: row.text(0), type: row.text(1), name: row.text(2), value: row.text(3),
                     revision: row.integer(4), time_ms: row.time(5), place: row.text(6), object: row.text(7),
-                    predictionHour_ms: row.optionalTime(8), joined_ms: row.optionalTime(9), isDirty: row.boolean(10))
+                    predictionHour_ms: row.optionalTime(8), hourIsKnown: row.boolean(9),
+                    joined_ms: row.boolean(10) ? row.optionalTime(8) : nil, isDirty: row.boolean(11),
+                    isSwept: row.boolean(12))
             }
         }
     }

@@ -42,17 +42,18 @@ package enum Aggregation {
     }
 }
 
-/// Makes a joiner of some outcomes with the predictions of hours (begins, seconds since the epoch).
-package typealias MakeJoiner = @Sendable (_ outcomes: [WaitingOutcome], _ hours: Set<Int64>) -> OutcomeJoiner
+/// A finder in the hands of one sweep, which makes it safe to send.
+struct LentFinder: @unchecked Sendable {
+    let finder: PredictionFinder
+}
+
+/// Makes a finder of so many prediction ids of models, by name.
+typealias MakeFinder = @Sendable (_ models: [String: Int64], _ ids: Int) -> LentFinder
 
 extension Aggregation {
-    /// What makes joiners for a configuration.
-    package static func makeJoiner(settings: LoadSettings, mappings: [Mapping]) -> MakeJoiner {
-        { outcomes, hours in
-            OutcomeJoiner(
-                outcomes, hours: hours, configuration: configuration(settings),
-                mappings: mappings)
-        }
+    /// What makes finders for a configuration.
+    static func makeFinder(mappings: [Mapping]) -> MakeFinder {
+        { models, ids in LentFinder(finder: PredictionFinder(models: models, ids: ids, mappings: mappings)) }
     }
 }
 

@@ -12,6 +12,8 @@ package final class OverflowRows: @unchecked Sendable {
     /// Begins of the days of minute rows, milliseconds since the epoch.
     private(set) var requestDays_ms: Set<Int64> = []
     private(set) var resourceDays_ms: Set<Int64> = []
+    /// Begins of the days of the predictions that outcomes name, whether they can be or not, milliseconds since the epoch.
+    private(set) var outcomeDays_ms: Set<Int64> = []
     private(set) var hasOutcomes = false
     /// How many chunks there are.
     package var chunks: Int { file.count }
@@ -24,6 +26,9 @@ package final class OverflowRows: @unchecked Sendable {
         hours_ms.formUnion(rows.hours_ms)
         for key in rows.requestMinutes.keys { requestDays_ms.insert(LoadClock.day(key.time_s * 1000)) }
         for key in rows.resourceMinutes.keys { resourceDays_ms.insert(LoadClock.day(key.time_s * 1000)) }
+        for row in rows.outcomes {
+            if let hour = row.predictionHour_s { outcomeDays_ms.insert(LoadClock.day(hour * 1000)) }
+        }
         hasOutcomes = hasOutcomes || !rows.outcomes.isEmpty
         var out = ByteWriter()
         rows.write(to: &out)

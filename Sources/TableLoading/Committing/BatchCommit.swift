@@ -38,6 +38,8 @@ package struct BatchCommit {
             if !batch.aggregates.outcomes.isEmpty || overflow?.rows.hasOutcomes ?? false {
                 try HourLocks.takeOutcomes(
                     models: overflow?.models.union(admitted.models) ?? Set(admitted.models), connection)
+                // Under their locks: no day goes any more.
+                try OutcomeWriting.ensureDays(outcomeDays, connection)
             }
             let writers = try upsertWriters(hosts, connection)
             try checkObjects(connection)
@@ -99,6 +101,21 @@ package struct BatchCommit {
                 (overflow?.rows.resourceDays_ms ?? []).filter { $0 >= first }), connection)
         let sealed = batch.aggregates.segments.filter { !$0.rejectLines.isEmpty }.map { $0.segment.sealed_ms / 1000 }
         try retention.ensurePartitions(of: "reject_line", days_ms: days(sealed), connection)
+        try OutcomeWriting.ensureDays(outcomeDays, connection)
+    }
+
+    /// Days of the predictions of the batch's outcomes, but for those that come too late for every segment.
+    private var outcomeDays: Set<Int64> {
+        let segments = batch.aggregates.segments
+        var days = overflow?.rows.outcomeDays_ms ?? []
+        for row in batch.aggregates.outcomes {
+            let sealed_ms = segments[row.segment].segment.sealed_ms
+            if let hour_ms = OutcomeWriting.predictionHour_ms(row, arrival_ms: sealed_ms) { days.insert(LoadClock.day(hour_ms)) }
+        }
+        let seals = segments.map { LoadClock.day($0.segment.sealed_ms) }
+        guard let first = seals.min(), let last = seals.max() else { return [] }
+        let range = first - retention.settings.labelDays * LoadClock.day_ms...last + LoadClock.day_ms
+        return days.filter { range.contains($0) }
     }
 
     private func hostIDs(_ connection: Connection) throws -> [String: Int64] {

@@ -35,11 +35,23 @@ package enum HourLocks {
         try takeAll([hour_ms], connection)
     }
 
-    /// Exclusive locks on the outcome rows of models, ascending.
+    /// Exclusive locks on the outcome rows of models, ascending, before them a shared one on the numbers of outcomes.
     static func takeOutcomes(models: some Sequence<Int64>, _ connection: Connection) throws {
+        try connection.query("SELECT pg_advisory_xact_lock_shared($1::int, 0)", [.integer(outcomeSpace)])
         try connection.query(
             "SELECT count(pg_advisory_xact_lock($1::int, k)) FROM (SELECT unnest($2::int[]) AS k) AS u",
             [.integer(outcomeSpace), .integers(Set(models).sorted())])
+    }
+
+    /// The greatest outcome number up to which every row is committed, or will never be.
+    ///
+    /// Whoever draws numbers holds the lock on them, shared, until he commits.
+    static func settledOutcomeNumber(_ connection: Connection) throws -> Int64 {
+        try connection.transaction {
+            try connection.query("SELECT pg_advisory_xact_lock($1::int, 0)", [.integer(outcomeSpace)])
+            return try connection.query(
+                "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM nadi_store.outcome_number")[0].integer(0)
+        }
     }
 
     /// The hour's key below 1,024 and the day's from 1,024 on.

@@ -32,12 +32,8 @@ enum MergeStatements {
     /// Makes the session's temporary tables; harmless when repeated.
     static var createStages: String {
         let aggregates = tables.map { Self.create("stage_\($0.table)", like: $0.table) }
-        let marks = """
-            CREATE TEMP TABLE IF NOT EXISTS stage_mark (model_id int, hour timestamptz, waiting bigint)
-                ON COMMIT DELETE ROWS;
-            """
-        let outcomes = ["outcome", "outcome_hour", "named_outcome_hour"].map { create("stage_\($0)", like: $0) }
-        return (aggregates + outcomes + [marks]).joined(separator: "\n")
+        let outcomes = ["outcome_hour", "named_outcome_hour"].map { create("stage_\($0)", like: $0) }
+        return (aggregates + outcomes + [OutcomeMerge.createStages]).joined(separator: "\n")
     }
 
     /// Empties those of rows, between the chunks of one transaction; marks gather until its end.

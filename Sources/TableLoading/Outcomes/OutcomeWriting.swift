@@ -2,8 +2,7 @@ internal import EventSegments
 internal import RecordBatches
 internal import TableStorage
 
-/// Writes a batch's outcome and feedback rows: the newest of a prediction id and name wins, the others are counted as
-/// superseded under their day of arrival; changed hours are marked dirty.
+/// Writes a batch's outcome and feedback rows, each on the day of its prediction, and marks the hours that changed.
 ///
 /// The caller holds the outcome locks of the batch's models, so that no other loader writes their rows.
 struct OutcomeWriting {
@@ -11,30 +10,27 @@ struct OutcomeWriting {
     let batch: AdmittedAggregates
     /// `segment_id` by place in the aggregates' segments.
     let segments: [Int64]
-    /// Days after its prediction's hour within which a label is joined.
+    /// Days after its prediction's hour within which an outcome is joined.
     let labelDays: Int64
-
-    static let columns = [
-        "model_id", "event_type", "name", "prediction_id", "revision", "event_time", "event_id", "label_text",
-        "label_number", "value", "value_currency", "score", "prediction_hour", "hour_is_exact", "arrival_day",
-        "segment_id", "line",
-    ]
 
     func write() throws {
         if !batch.rows.outcomes.isEmpty {
-            try stage()
+            let (hasUnplaced, beyondMidnight) = try stage()
             try connection.query(Self.countArrivals)
             try connection.query(
                 LateLabels.count("DELETE FROM stage_outcome AS o WHERE \(LateLabels.isLate("o", days: "$1"))"),
                 [.integer(labelDays)])
-            try connection.query(Self.dropRepeats)
-            try connection.query(Self.dropOlder)
-            try connection.query(Self.countReplaced)
-            try connection.query(Self.markReplaced)
-            try connection.query(Self.upsert)
-            try connection.query(Self.markNew)
+            if hasUnplaced { try connection.query(Self.placeBesideKnown) }
+            if !beyondMidnight.isEmpty {
+                let days = beyondMidnight.sorted().map { LoadClock.dayText($0) }
+                try connection.query(Self.placeAcrossMidnight, [.texts(days)])
+            }
+            if try connection.query("SELECT EXISTS (SELECT FROM nadi_store.outcome_unplaced)")[0].boolean(0) {
+                try connection.query(Self.takeWaiting)
+            }
+            try OutcomeMerge(connection: connection).run(numbers: .new)
         }
-        try stageHoursWithWaitingLabels()
+        try stageHoursThatPredictionsChange()
     }
 
     /// Marks the hours of all rows written in the transaction, in one sorted statement, so that two loaders never wait for
@@ -44,10 +40,47 @@ struct OutcomeWriting {
             DirtyMarks.insert("SELECT model_id, hour, sum(waiting)::bigint FROM stage_mark GROUP BY 1, 2"))
     }
 
-    private func stage() throws {
+    /// The hour of an outcome's prediction as far as it can be: none that begins later than the day after the outcome's
+    /// arrival, since nobody knows of a prediction before it is made.
+    static func predictionHour_ms(_ row: OutcomeRow, arrival_ms: Int64) -> Int64? {
+        guard let hour = row.predictionHour_s, hour * 1000 < LoadClock.day(arrival_ms) + 2 * LoadClock.day_ms,
+            hour >= 0
+        else { return nil }
+        return hour * 1000
+    }
+
+    /// Makes the partitions of days, milliseconds since the epoch, unless they exist.
+    ///
+    /// To be called before the transaction, which then need not wait for others that make partitions, and again under the
+    /// outcome locks, without which a day can go again.
+    static func ensureDays(_ days_ms: some Sequence<Int64>, _ connection: Connection) throws {
+        let days = Set(days_ms).sorted().map { LoadClock.dayText($0) }
+        if days.isEmpty { return }
+        try connection.query(
+            """
+            SELECT nadi_store.ensure_partition('outcome', d) FROM unnest($1::date[]) AS d
+            WHERE to_regclass('nadi_store.outcome_' || to_char(d, 'YYYYMMDD')) IS NULL
+            """, [.texts(days)])
+    }
+
+    /// Stages all rows; says whether some know no hour, and which days begin or end an hour from a hint.
+    private func stage() throws -> (hasUnplaced: Bool, beyondMidnight: Set<Int64>) {
         let rows = batch.rows
-        var writer = try connection.copy(into: "stage_outcome", columns: Self.columns)
+        var hasUnplaced = false
+        var beyondMidnight: Set<Int64> = []
+        var writer = try connection.copy(into: "stage_outcome", columns: OutcomeMerge.columns)
         for row in rows.outcomes {
+            let sealed_ms = rows.segments[row.segment].segment.sealed_ms
+            let hour_ms = Self.predictionHour_ms(row, arrival_ms: sealed_ms)
+            let isExact = row.predictionTimeIsExact && hour_ms != nil
+            if let hour_ms, !isExact {
+                for beside in [hour_ms - LoadClock.hour_ms, hour_ms + LoadClock.hour_ms]
+                where LoadClock.day(beside) != LoadClock.day(hour_ms) {
+                    beyondMidnight.insert(LoadClock.day(beside))
+                }
+            }
+            hasUnplaced = hasUnplaced || hour_ms == nil
+            writer.append(hour_ms.map { LoadClock.dayText($0) } ?? "0001-01-01")
             writer.append(batch.models[row.model])
             writer.append(row.type.rawValue)
             writer.append(row.name)
@@ -60,117 +93,76 @@ struct OutcomeWriting {
             writer.append(row.value)
             writer.append(row.currency)
             writer.append(row.score)
-            writer.append(time: row.predictionHour_s.map { $0 * 1000 })
-            writer.append(row.predictionTimeIsExact && row.predictionTime_ms != nil)
-            writer.append(LoadClock.dayText(rows.segments[row.segment].segment.sealed_ms))
+            writer.append(time: hour_ms)
+            writer.append(isExact)
+            writer.append(LoadClock.dayText(sealed_ms))
             writer.append(segments[row.segment])
             writer.append(row.line)
             try writer.endRow()
         }
         try writer.finish()
+        return (hasUnplaced, beyondMidnight)
     }
-
-    /// What decides between two rows of one key: revision, event time, event id; then, so that the order of loading
-    /// does not matter, the earlier arrival and the content.
-    private static func rank(_ row: String) -> String {
-        """
-        \(row).revision, \(row).event_time, \(row).event_id COLLATE "C", -(\(row).arrival_day - DATE '2000-01-01'),
-        coalesce(\(row).label_text, '') COLLATE "C", coalesce(\(row).label_number, '-Infinity'),
-        coalesce(\(row).value, '-Infinity'), coalesce(\(row).score, '-Infinity')
-        """
-    }
-
-    private static let sameKey = """
-        s.model_id = o.model_id AND s.event_type = o.event_type AND s.name = o.name
-        AND s.prediction_id = o.prediction_id
-        """
 
     static let countArrivals = """
-        INSERT INTO nadi_store.outcome_arrival AS a (arrival_day, event_type, model_id, lines)
-        SELECT arrival_day, event_type, model_id, count(*) FROM stage_outcome GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-        ON CONFLICT (arrival_day, event_type, model_id) DO UPDATE SET lines = a.lines + EXCLUDED.lines
+        INSERT INTO nadi_store.outcome_arrival AS a (arrival_day, event_type, model_id, lines, untimed)
+        SELECT arrival_day, event_type, model_id, count(*), count(*) FILTER (WHERE prediction_hour IS NULL)
+        FROM stage_outcome GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT (arrival_day, event_type, model_id)
+        DO UPDATE SET lines = a.lines + EXCLUDED.lines, untimed = a.untimed + EXCLUDED.untimed
         """
 
-    private static func supersede(_ gone: String) -> String {
+    /// Rows that know no hour go where the rest of their key is: a correction keeps the hour that was found for what it
+    /// corrects.
+    private static let placeBesideKnown = """
+        UPDATE stage_outcome AS s
+        SET prediction_day = k.prediction_day, prediction_hour = k.prediction_hour, hour_is_exact = k.hour_is_exact
+        FROM (
+            SELECT DISTINCT ON (place) place, prediction_day, prediction_hour, hour_is_exact
+            FROM (
+                SELECT s.ctid AS place, o.prediction_day, o.prediction_hour, o.hour_is_exact
+                FROM stage_outcome AS s JOIN nadi_store.outcome AS o ON \(OutcomeMerge.sameOutcome("s", "o"))
+                WHERE s.prediction_day = \(OutcomeMerge.unplaced) AND o.prediction_day > \(OutcomeMerge.unplaced)
+                UNION ALL
+                SELECT s.ctid, o.prediction_day, o.prediction_hour, o.hour_is_exact
+                FROM stage_outcome AS s JOIN stage_outcome AS o ON \(OutcomeMerge.sameOutcome("s", "o"))
+                WHERE s.prediction_day = \(OutcomeMerge.unplaced) AND o.prediction_day > \(OutcomeMerge.unplaced)
+            ) AS u ORDER BY place, hour_is_exact DESC, prediction_hour DESC
+        ) AS k
+        WHERE s.ctid = k.place
         """
-        \(gone), counted AS (
-            SELECT arrival_day, event_type, model_id, count(*) AS n FROM gone GROUP BY 1, 2, 3
-        )
-        UPDATE nadi_store.outcome_arrival AS a SET superseded = a.superseded + c.n FROM counted AS c
-        WHERE a.arrival_day = c.arrival_day AND a.event_type = c.event_type AND a.model_id = c.model_id
-        """
-    }
 
-    static let dropRepeats = supersede(
+    /// Hints for the hour before or after midnight whose prediction was found on the other day.
+    private static let placeAcrossMidnight = """
+        UPDATE stage_outcome AS s SET prediction_day = o.prediction_day, prediction_hour = o.prediction_hour, hour_is_exact = true
+        FROM nadi_store.outcome AS o
+        WHERE o.prediction_day = ANY ($1::date[]) AND NOT s.hour_is_exact AND o.hour_is_exact
+          AND \(OutcomeMerge.sameOutcome("s", "o"))
+          AND ((extract(hour FROM s.prediction_hour AT TIME ZONE 'UTC') = 0 AND o.prediction_day = s.prediction_day - 1
+                AND o.prediction_hour = s.prediction_hour - interval '1 hour')
+               OR (extract(hour FROM s.prediction_hour AT TIME ZONE 'UTC') = 23 AND o.prediction_day = s.prediction_day + 1
+                   AND o.prediction_hour = s.prediction_hour + interval '1 hour'))
         """
-        WITH ranked AS (
-            SELECT s.ctid AS place, row_number() OVER (PARTITION BY s.model_id, s.event_type, s.name, s.prediction_id
-                ORDER BY ROW(\(rank("s"))) DESC, s.segment_id DESC, s.line DESC) AS number
-            FROM stage_outcome AS s
-        ), gone AS (
-            DELETE FROM stage_outcome AS s USING ranked AS r WHERE s.ctid = r.place AND r.number > 1
-            RETURNING s.arrival_day, s.event_type, s.model_id
-        )
-        """)
 
-    static let dropOlder = supersede(
-        """
+    /// Rows that wait without an hour, of keys whose hour has come: they compete with it.
+    private static let takeWaiting = """
         WITH gone AS (
-            DELETE FROM stage_outcome AS s USING nadi_store.outcome AS o
-            WHERE \(sameKey) AND NOT ROW(\(rank("s"))) > ROW(\(rank("o")))
-            RETURNING s.arrival_day, s.event_type, s.model_id
+            DELETE FROM nadi_store.outcome AS o USING stage_outcome AS s
+            WHERE o.prediction_day = \(OutcomeMerge.unplaced) AND s.prediction_day > \(OutcomeMerge.unplaced)
+              AND \(OutcomeMerge.sameOutcome("s", "o"))
+            RETURNING s.prediction_day, \(OutcomeMerge.columns.dropFirst().filter { !["prediction_hour", "hour_is_exact"].contains($0) }
+                .map { "o.\($0)" }.joined(separator: ", ")), s.prediction_hour, s.hour_is_exact
         )
-        """)
-
-    static let countReplaced = supersede(
-        """
-        WITH gone AS (
-            SELECT o.arrival_day, o.event_type, o.model_id
-            FROM stage_outcome AS s JOIN nadi_store.outcome AS o ON \(sameKey)
-        )
-        """)
-
-    /// Labels alone are joined; other outcomes and feedback are read from their rows.
-    private static let isLabel = "event_type = 'outcome' AND s.name = 'label'"
-
-    static let markReplaced = """
-        INSERT INTO stage_mark (model_id, hour, waiting)
-        SELECT o.model_id, o.joined_hour, count(*)
-        FROM stage_outcome AS s JOIN nadi_store.outcome AS o ON \(sameKey)
-        WHERE o.joined_hour IS NOT NULL AND s.\(isLabel)
-        GROUP BY 1, 2
+        INSERT INTO stage_outcome (prediction_day, \(OutcomeMerge.columns.dropFirst().filter { !["prediction_hour", "hour_is_exact"].contains($0) }
+            .joined(separator: ", ")), prediction_hour, hour_is_exact)
+        SELECT * FROM gone
         """
 
-    static let upsert = """
-        INSERT INTO nadi_store.outcome AS o (\(columns.joined(separator: ", ")), checksum)
-        SELECT \(columns.joined(separator: ", ")), \(checksum) FROM stage_outcome
-        ORDER BY model_id, event_type, name, prediction_id
-        ON CONFLICT (model_id, event_type, name, prediction_id) DO UPDATE SET
-        \(columns.dropFirst(4).filter { !hourColumns.contains($0) }.map { "\($0) = EXCLUDED.\($0)" }
-            .joined(separator: ", ")),
-        prediction_hour = coalesce(EXCLUDED.prediction_hour, o.joined_hour, o.prediction_hour),
-        hour_is_exact = CASE WHEN EXCLUDED.prediction_hour IS NULL THEN o.joined_hour IS NOT NULL OR o.hour_is_exact
-                             ELSE EXCLUDED.hour_is_exact END,
-        joined_hour = NULL, hint_tried = false, checksum = EXCLUDED.checksum
-        """
-
-    /// The checksum of what the event said: all columns but those that joining changes.
-    static let checksum = """
-        hash_record_extended(ROW(\(columns.filter { !hourColumns.contains($0) }.joined(separator: ", "))), 0)
-        """
-
-    /// A correction without a time keeps the hour that was found for what it corrects.
-    private static let hourColumns = ["prediction_hour", "hour_is_exact"]
-
-    static let markNew = """
-        INSERT INTO stage_mark (model_id, hour, waiting)
-        SELECT s.model_id, s.prediction_hour, count(*) FROM stage_outcome AS s
-        WHERE s.prediction_hour IS NOT NULL AND s.\(isLabel)
-        GROUP BY 1, 2
-        """
-
-    /// Predictions that arrive after their labels: their hours are joined again.
-    private func stageHoursWithWaitingLabels() throws {
+    /// Predictions that arrive after their outcomes, or in an hour that was joined: it is joined again.
+    ///
+    /// Of several lines with one prediction id the first joins, so that any new line may change what was joined. What does
+    /// not wait for them is no reason to hurry.
+    private func stageHoursThatPredictionsChange() throws {
         let rows = batch.rows
         var pairs: Set<[Int64]> = []
         for key in rows.requestHours.keys {
@@ -178,14 +170,25 @@ struct OutcomeWriting {
         }
         if pairs.isEmpty { return }
         let sorted = pairs.sorted { ($0[0], $0[1]) < ($1[0], $1[1]) }
+        try Self.stageHours(models: sorted.map { $0[0] }, hours_ms: sorted.map { $0[1] }, connection)
+    }
+
+    /// Stages marks of pairs of model and hour whose predictions changed.
+    static func stageHours(models: [Int64], hours_ms: [Int64], _ connection: Connection) throws {
+        let days = Set(hours_ms.flatMap { [$0 - LoadClock.hour_ms, $0 + LoadClock.hour_ms].map(LoadClock.day) })
         try connection.query(
             """
             INSERT INTO stage_mark (model_id, hour, waiting)
-            SELECT u.model_id, u.hour, 1 FROM unnest($1::int[], $2::timestamptz[]) AS u (model_id, hour)
-            WHERE EXISTS (SELECT FROM nadi_store.outcome AS s
-                          WHERE s.model_id = u.model_id AND s.joined_hour IS NULL AND s.\(Self.isLabel)
-                            AND (s.prediction_hour = u.hour OR (NOT s.hour_is_exact AND s.prediction_hour BETWEEN
-                                 u.hour - interval '1 hour' AND u.hour + interval '1 hour')))
-            """, [.integers(sorted.map { $0[0] }), .times(sorted.map { $0[1] })])
+            SELECT u.model_id, u.hour, CASE WHEN w.waits THEN 1 ELSE 0 END
+            FROM unnest($1::int[], $2::timestamptz[]) AS u (model_id, hour)
+            LEFT JOIN nadi_store.join_hour AS j ON j.model_id = u.model_id AND j.hour = u.hour
+            CROSS JOIN LATERAL (
+                SELECT EXISTS (
+                    SELECT FROM nadi_store.outcome AS o
+                    WHERE o.prediction_day = ANY ($3::date[]) AND o.model_id = u.model_id AND o.unmatched
+                      AND o.prediction_hour BETWEEN u.hour - interval '1 hour' AND u.hour + interval '1 hour'
+                      AND (o.prediction_hour = u.hour OR NOT o.hour_is_exact)) AS waits) AS w
+            WHERE NOT coalesce(j.is_final, false) AND (w.waits OR j.hour IS NOT NULL)
+            """, [.integers(models), .times(hours_ms), .texts(days.sorted().map { LoadClock.dayText($0) })])
     }
 }

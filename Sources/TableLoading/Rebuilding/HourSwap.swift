@@ -59,19 +59,22 @@ struct HourSwap {
             try replaceDeployments(admitted, connection)
             try DriftMarks.insert(
                 DriftMarks.hours(admitted).union(models.map { ModelHour(model: $0, hour_ms: hour_ms) }), connection)
-            try connection.query(
-                """
-                \(DirtyMarks.insert(Self.labelled))
-                """, [hour])
+            try connection.query(DirtyMarks.insert(Self.withOutcomes), [hour])
+            // Its predictions may be others: what waits is looked for among them again.
+            try connection.query("DELETE FROM nadi_store.swept_hour WHERE hour = $1", [hour])
             return true
         }
     }
 
-    /// Models with labels that are or may be the hour's.
-    private static let labelled = """
-        SELECT o.model_id, $1::timestamptz, 1 FROM nadi_store.outcome AS o
-        WHERE o.event_type = 'outcome' AND o.name = 'label' AND (o.joined_hour = $1 OR o.prediction_hour = $1)
-        GROUP BY o.model_id
+    /// Models with outcomes that are or may be the hour's, unless these have aged out.
+    private static let withOutcomes = """
+        SELECT m.model_id, $1::timestamptz, 1 FROM nadi_store.model AS m
+        WHERE NOT EXISTS (SELECT FROM nadi_store.join_hour AS j WHERE j.model_id = m.model_id AND j.hour = $1 AND j.is_final)
+          AND (EXISTS (SELECT FROM nadi_store.outcome AS o WHERE o.model_id = m.model_id AND o.prediction_hour = $1)
+               OR EXISTS (SELECT FROM nadi_store.outcome AS o
+                          WHERE o.model_id = m.model_id AND o.unmatched AND NOT o.hour_is_exact AND o.prediction_hour
+                              IN ($1::timestamptz - interval '1 hour', $1::timestamptz + interval '1 hour'))
+               OR EXISTS (SELECT FROM nadi_store.join_hour AS j WHERE j.model_id = m.model_id AND j.hour = $1))
         """
 
     /// Lines per type of the hour, and what was rejected, as they are now.
