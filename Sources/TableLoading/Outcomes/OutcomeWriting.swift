@@ -175,7 +175,9 @@ struct OutcomeWriting {
 
     /// Stages marks of pairs of model and hour whose predictions changed.
     static func stageHours(models: [Int64], hours_ms: [Int64], _ connection: Connection) throws {
+        // No outcome is placed before 1970.
         let days = Set(hours_ms.flatMap { [$0 - LoadClock.hour_ms, $0 + LoadClock.hour_ms].map(LoadClock.day) })
+            .filter { $0 >= 0 }
         try connection.query(
             """
             INSERT INTO stage_mark (model_id, hour, waiting)
