@@ -4,14 +4,16 @@
 CREATE FUNCTION nadi_store.mean_error(n float8, total float8, squares float8) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN n < 2 OR abs(total) > 1e150 OR squares > 1e300 THEN NULL
-            ELSE sqrt(nadi_store.mean_over(greatest(0, nadi_store.mean_over(squares, n) - nadi_store.square(nadi_store.mean_over(total, n))), n - 1))
+            ELSE sqrt(nadi_store.mean_over(greatest(0, nadi_store.mean_over(squares, n)
+                - nadi_store.square(nadi_store.mean_over(total, n))), n - 1))
        END;
 COMMENT ON FUNCTION nadi_store.mean_error(float8, float8, float8) IS 'The standard error of a mean from n, sum and sum of squares: the sample''s standard deviation over the root of n. Null under two values, and where squares do not fit a double.';
 
 CREATE FUNCTION nadi_store.is_positive_class(class_name text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN lower(class_name) IN ('1', 'true', 'yes', 'positive')
-        OR (class_name ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$' AND length(class_name) < 40 AND class_name::numeric >= 0.5);
+        OR (class_name ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$' AND length(class_name) < 40
+            AND class_name::numeric >= 0.5);
 END
 $$;
 COMMENT ON FUNCTION nadi_store.is_positive_class(text) IS 'Whether a class of a binary task says yes: true, 1, yes, positive, or a number of at least 0.5.';
@@ -39,7 +41,8 @@ BEGIN
                sum(r.log_loss_count)::float8 AS log_count, nadi_store.bounded_total(r.log_loss_sum) AS log_sum,
                sum(r.error_count)::float8 AS errors, nadi_store.bounded_total(r.error_sum) AS error_sum,
                nadi_store.bounded_total(r.error_abs_sum) AS error_abs_sum, nadi_store.bounded_total(r.error_square_sum) AS error_square_sum,
-               nadi_store.bounded_total(r.error_label_sum) AS label_sum, nadi_store.bounded_total(r.error_label_square_sum) AS label_square_sum
+               nadi_store.bounded_total(r.error_label_sum) AS label_sum,
+                   nadi_store.bounded_total(r.error_label_square_sum) AS label_square_sum
         FROM rows r GROUP BY r.at
     ), cells AS (
         SELECT r.at, r.is_binary, s.bin, sum(s.n)::float8 AS n, sum(s.y) AS y, sum(s.p) AS p, sum(s.p2) AS p2, sum(s.py) AS py
@@ -49,8 +52,10 @@ BEGIN
     ), scored AS (
         -- OFFSET 0: what is used several times is computed once.
         SELECT l.at, sum(l.n) AS n, sum(l.p2 - 2 * l.py + l.y) AS brier,
-               sum(l.y * (1 - l.hit) ^ 2 + (l.n - l.y) * l.miss ^ 2) AS brier_sum, sum(l.y * (1 - l.hit) ^ 4 + (l.n - l.y) * l.miss ^ 4) AS brier_squares,
-               sum(-l.y * l.log_hit - (l.n - l.y) * l.log_miss) AS log_sum, sum(l.y * l.log_hit ^ 2 + (l.n - l.y) * l.log_miss ^ 2) AS log_squares
+               sum(l.y * (1 - l.hit) ^ 2 + (l.n - l.y) * l.miss ^ 2) AS brier_sum,
+                   sum(l.y * (1 - l.hit) ^ 4 + (l.n - l.y) * l.miss ^ 4) AS brier_squares,
+               sum(-l.y * l.log_hit - (l.n - l.y) * l.log_miss) AS log_sum,
+                   sum(l.y * l.log_hit ^ 2 + (l.n - l.y) * l.log_miss ^ 2) AS log_squares
         FROM (SELECT m.*, ln(greatest(1e-15, m.hit)) AS log_hit, ln(greatest(1e-15, 1 - m.miss)) AS log_miss
               FROM (SELECT c.*, CASE WHEN c.y > 0 AND c.py > 1e-60 THEN least(1, c.py / c.y) ELSE 0 END AS hit,
                            CASE WHEN c.n > c.y AND c.p - c.py > 1e-60 THEN least(1, (c.p - c.py) / (c.n - c.y)) ELSE 0 END AS miss
@@ -65,7 +70,8 @@ BEGIN
         SELECT r.at, sum(r.n) AS n, sum(r.y) AS yes, sum(r.n - r.y) AS no, sum(r.y * (r.below + (r.n - r.y) * r.ahead)) AS pairs
         FROM (SELECT c.at, c.n, c.y, sum(c.n - c.y) OVER (PARTITION BY c.at ORDER BY c.bin) - (c.n - c.y) AS below,
                      CASE WHEN c.y > 0 AND c.n > c.y AND c.p2 > 1e-100 AND v.variance > 1e-9 * c.p2 / c.n
-                          THEN least(1, greatest(0, 0.5 + 0.28867513459481287 * (c.py / c.y - (c.p - c.py) / (c.n - c.y)) / sqrt(v.variance)))
+                          THEN least(1, greatest(0, 0.5 + 0.28867513459481287 * (c.py / c.y - (c.p - c.py) / (c.n - c.y))
+                              / sqrt(v.variance)))
                           ELSE 0.5 END AS ahead
               FROM cells c
               CROSS JOIN LATERAL (SELECT CASE WHEN c.p2 > 1e-100 THEN c.p2 / c.n - (c.p / c.n) ^ 2 ELSE 0 END AS variance) v
@@ -80,16 +86,19 @@ BEGIN
         FROM (SELECT r.at, sum(r.binary_count)::float8 AS two, sum(r.label_positive_count)::float8 AS yes,
                      sum(r.predicted_positive_count)::float8 AS said, sum(r.true_positive_count)::float8 AS hit
               FROM rows r WHERE r.is_binary GROUP BY r.at) s
-        CROSS JOIN LATERAL (VALUES (-1, -1, s.hit), (-1, -2, s.said - s.hit), (-2, -1, s.yes - s.hit), (-2, -2, s.two - s.said - s.yes + s.hit))
+        CROSS JOIN LATERAL (VALUES (-1, -1, s.hit), (-1, -2, s.said - s.hit), (-2, -1, s.yes - s.hit),
+            (-2, -2, s.two - s.said - s.yes + s.hit))
             AS v(predicted, label, n)
         WHERE v.n > 0
     ), classes AS (
         SELECT c.at, c.id, sum(c.said) AS said, sum(c.yes) AS yes, sum(c.hit) AS hit
-        FROM (SELECT p.at, p.predicted AS id, p.n AS said, 0::float8 AS yes, CASE WHEN p.predicted = p.label THEN p.n ELSE 0 END AS hit FROM pairs p
+        FROM (SELECT p.at, p.predicted AS id, p.n AS said, 0::float8 AS yes, CASE WHEN p.predicted = p.label THEN p.n ELSE 0 END AS hit
+            FROM pairs p
               UNION ALL SELECT p.at, p.label, 0, p.n, 0 FROM pairs p) c
         WHERE c.id <> 0 GROUP BY c.at, c.id
     ), macro AS (
-        SELECT c.at, count(*) AS k, avg(coalesce(c.hit / nullif(c.said, 0), 0)) AS precision, avg(coalesce(c.hit / nullif(c.yes, 0), 0)) AS recall,
+        SELECT c.at, count(*) AS k, avg(coalesce(c.hit / nullif(c.said, 0), 0)) AS precision,
+            avg(coalesce(c.hit / nullif(c.yes, 0), 0)) AS recall,
                avg(2 * c.hit / (c.said + c.yes)) AS f1
         FROM classes c GROUP BY c.at
     ), macro_errors AS (
@@ -103,12 +112,15 @@ BEGIN
     )
     SELECT s.at, 0, v.measure, v.n, v.hits, v.value, v.error
     FROM sums s
-    LEFT JOIN scored d ON d.at = s.at LEFT JOIN bars b ON b.at = s.at LEFT JOIN macro m ON m.at = s.at LEFT JOIN macro_errors e ON e.at = s.at
+    LEFT JOIN scored d ON d.at = s.at LEFT JOIN bars b ON b.at = s.at LEFT JOIN macro m ON m.at = s.at
+        LEFT JOIN macro_errors e ON e.at = s.at
     LEFT JOIN LATERAL (
         SELECT x.*, x.auc / (2 - x.auc) AS q1, 2 * x.auc ^ 2 / (1 + x.auc) AS q2
-        FROM (SELECT a.n, a.yes, a.no, CASE WHEN a.yes > 0 AND a.no > 0 THEN a.pairs / (a.yes * a.no) END AS auc FROM area a WHERE a.at = s.at) x) a ON true
+        FROM (SELECT a.n, a.yes, a.no, CASE WHEN a.yes > 0 AND a.no > 0 THEN a.pairs / (a.yes * a.no) END AS auc FROM area a
+            WHERE a.at = s.at) x) a ON true
     CROSS JOIN LATERAL (SELECT CASE WHEN abs(s.label_sum) < 1e150 AND s.errors > 0
-                                    THEN s.label_square_sum - nadi_store.mean_over(nadi_store.square(s.label_sum), s.errors) END AS spread) t
+                                    THEN s.label_square_sum - nadi_store.mean_over(nadi_store.square(s.label_sum), s.errors) END
+                                        AS spread) t
     CROSS JOIN LATERAL (VALUES
         ('accuracy', s.classified > 0, s.classified, s.correct, s.correct / nullif(s.classified, 0), NULL::float8),
         ('precision', s.two > 0, s.said, s.hit, s.hit / nullif(s.said, 0), NULL),
@@ -118,9 +130,11 @@ BEGIN
         ('recall_macro', m.k > 0, e.n, NULL, m.recall, e.recall / m.k),
         ('f1_macro', m.k > 0, e.n, NULL, m.f1, e.f1 / m.k),
         ('roc_auc', a.n > 0, a.n, NULL, a.auc,
-            sqrt(greatest(0, a.auc * (1 - a.auc) + (a.yes - 1) * (a.q1 - a.auc ^ 2) + (a.no - 1) * (a.q2 - a.auc ^ 2)) / nullif(a.yes * a.no, 0))),
+            sqrt(greatest(0, a.auc * (1 - a.auc) + (a.yes - 1) * (a.q1 - a.auc ^ 2) + (a.no - 1) * (a.q2 - a.auc ^ 2))
+                / nullif(a.yes * a.no, 0))),
         ('brier_score', d.n > 0, d.n, NULL, d.brier / d.n, nadi_store.mean_error(d.n, d.brier_sum, d.brier_squares)),
-        ('log_loss', s.log_count > 0, s.log_count, NULL, s.log_sum / nullif(s.log_count, 0), nadi_store.mean_error(d.n, d.log_sum, d.log_squares)),
+        ('log_loss', s.log_count > 0, s.log_count, NULL, s.log_sum / nullif(s.log_count, 0),
+            nadi_store.mean_error(d.n, d.log_sum, d.log_squares)),
         ('calibration_error', d.n > 0, d.n, NULL, b.gap / d.n, NULL),
         ('mae', s.errors > 0, s.errors, NULL, nadi_store.mean_over(s.error_abs_sum, nullif(s.errors, 0)),
             nadi_store.mean_error(s.errors, s.error_abs_sum, s.error_square_sum)),
@@ -146,7 +160,8 @@ CREATE FUNCTION nadi_store.measure_bound(measure text, n float8, hits float8, va
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN value IS NULL THEN NULL
-    WHEN hits IS NULL AND measure ~ '^(roc_auc|brier_score)$|_macro$' THEN least(1, greatest(0, value + direction * 1.959963984540054 * error))
+    WHEN hits IS NULL AND measure ~ '^(roc_auc|brier_score)$|_macro$'
+        THEN least(1, greatest(0, value + direction * 1.959963984540054 * error))
     WHEN hits IS NULL AND measure IN ('log_loss', 'mae') THEN greatest(0, value + direction * 1.959963984540054 * error)
     WHEN hits IS NULL THEN value + direction * 1.959963984540054 * error
     WHEN measure = 'f1' THEN 2 * nadi_store.wilson_bound(hits, n, direction) / (1 + nadi_store.wilson_bound(hits, n, direction))
@@ -166,7 +181,8 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
     width interval := CASE WHEN bucket IS NOT NULL THEN nadi.bucket_width(from_time, to_time, greatest(interval '1 hour', bucket)) END;
-    expected text := CASE WHEN EXISTS (SELECT FROM nadi_store.category k WHERE k.feature_id = ANY (nadi_store.matching_features(model, ARRAY['prediction'], NULL)))
+    expected text := CASE WHEN EXISTS (SELECT FROM nadi_store.category k
+        WHERE k.feature_id = ANY (nadi_store.matching_features(model, ARRAY['prediction'], NULL)))
                             OR EXISTS (SELECT FROM nadi_store.score_hour s WHERE s.series_id = ANY (ids)) THEN 'accuracy' ELSE 'mae' END;
 BEGIN
     RETURN QUERY
@@ -192,12 +208,14 @@ BEGIN
     SELECT w.at, coalesce(w.at + width, to_time),
            CASE w.class_id WHEN 0 THEN '(all)' WHEN -1 THEN 'positive' WHEN -2 THEN 'negative' ELSE k.value END, w.measure,
            coalesce(m.n, 0)::bigint, w.predictions, w.labels, w.labels / nullif(w.predictions, 0)::float8, m.value,
-           nadi_store.measure_bound(w.measure, m.n, m.hits, m.value, m.error, -1), nadi_store.measure_bound(w.measure, m.n, m.hits, m.value, m.error, 1),
+           nadi_store.measure_bound(w.measure, m.n, m.hits, m.value, m.error, -1),
+               nadi_store.measure_bound(w.measure, m.n, m.hits, m.value, m.error, 1),
            CASE WHEN w.predictions = 0 AND w.labels = 0 THEN 'no_predictions' WHEN w.labels = 0 THEN 'no_labels'
                 WHEN coalesce(m.n, 0) < 200 THEN 'too_few' WHEN m.value IS NULL THEN 'undefined' ELSE 'measured' END
     FROM wanted w LEFT JOIN measured m ON m.at = w.at AND m.class_id = w.class_id AND m.measure = w.measure
     LEFT JOIN nadi_store.category k ON k.category_id = w.class_id
-    ORDER BY w.at, w.class_id <> 0, k.value COLLATE "C", w.class_id DESC, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'precision_macro', 'recall_macro', 'f1_macro',
+    ORDER BY w.at, w.class_id <> 0, k.value COLLATE "C", w.class_id DESC,
+        array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'precision_macro', 'recall_macro', 'f1_macro',
         'roc_auc', 'brier_score', 'log_loss', 'calibration_error', 'mae', 'rmse', 'bias', 'r2'], w.measure);
 END
 $$;
@@ -208,7 +226,8 @@ CREATE FUNCTION nadi.calibration(
     versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
     slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
 ) RETURNS TABLE (
-    lower_score float8, upper_score float8, labelled_count bigint, score_mean float8, positive_share float8, lower float8, upper float8, gap float8
+    lower_score float8, upper_score float8, labelled_count bigint, score_mean float8, positive_share float8, lower float8, upper float8,
+        gap float8
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -246,7 +265,8 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH pairs AS MATERIALIZED (
-        SELECT r.classified = r.binary_count AS is_binary, coalesce(p.value, '(other)') AS predicted, coalesce(l.value, '(other)') AS label, sum(c.n) AS n
+        SELECT r.classified = r.binary_count AS is_binary, coalesce(p.value, '(other)') AS predicted,
+            coalesce(l.value, '(other)') AS label, sum(c.n) AS n
         FROM nadi_store.outcome_rows(ids, from_time, to_time, NULL) r,
              unnest(r.confusion_predicted, r.confusion_labels, r.confusion_counts) AS c(predicted, label, n)
         LEFT JOIN nadi_store.category p ON p.category_id = c.predicted LEFT JOIN nadi_store.category l ON l.category_id = c.label
@@ -254,7 +274,8 @@ BEGIN
     ), spelling AS (
         -- A binary task's label may be spelled otherwise than its prediction (1 and true): the predictions' commonest spelling names both.
         SELECT DISTINCT ON (s.positive) s.positive, s.value
-        FROM (SELECT nadi_store.is_positive_class(predicted) AS positive, predicted AS value, n, 0 AS part FROM pairs WHERE is_binary AND predicted <> '(other)'
+        FROM (SELECT nadi_store.is_positive_class(predicted) AS positive, predicted AS value, n, 0 AS part FROM pairs WHERE is_binary
+            AND predicted <> '(other)'
               UNION ALL SELECT nadi_store.is_positive_class(label), label, n, 1 FROM pairs WHERE is_binary AND label <> '(other)') s
         GROUP BY s.positive, s.value, s.part ORDER BY s.positive, s.part, sum(s.n) DESC, s.value COLLATE "C"
     ), named AS (
@@ -275,7 +296,8 @@ CREATE FUNCTION nadi.label_delay(
     versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
     slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
 ) RETURNS TABLE (
-    bucket_start timestamptz, prediction_count bigint, labelled_count bigint, label_coverage float8, delay_p50_seconds float8, delay_p95_seconds float8,
+    bucket_start timestamptz, prediction_count bigint, labelled_count bigint, label_coverage float8, delay_p50_seconds float8,
+        delay_p95_seconds float8,
     delay_mean_seconds float8
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -292,12 +314,14 @@ BEGIN
         SELECT nadi_store.bucket_of(r.hour, width, from_time) AS at, r.labelled, r.delay_count, r.delay_sum, r.delay_bins, r.delay_counts
         FROM nadi_store.outcome_rows(ids, from_time, to_time, width) r
     ), labelled AS (
-        SELECT r.at, sum(r.labelled)::bigint AS n, nadi_store.bounded_total(r.delay_sum) / nullif(sum(r.delay_count), 0)::float8 AS mean FROM rows r GROUP BY r.at
+        SELECT r.at, sum(r.labelled)::bigint AS n, nadi_store.bounded_total(r.delay_sum) / nullif(sum(r.delay_count), 0)::float8 AS mean
+            FROM rows r GROUP BY r.at
     ), quantiles AS (
         SELECT d.at, nadi_store.bin_value(min(d.code) FILTER (WHERE d.below >= ceil(0.5::float8 * d.total))) AS median,
                nadi_store.bin_value(min(d.code) FILTER (WHERE d.below >= ceil(0.95::float8 * d.total))) AS p95
         FROM (SELECT x.at, x.code, sum(x.n) OVER (PARTITION BY x.at ORDER BY x.code) AS below, sum(x.n) OVER (PARTITION BY x.at) AS total
-              FROM (SELECT r.at, c.code, sum(c.n::float8) AS n FROM rows r, unnest(r.delay_bins, r.delay_counts) AS c(code, n) GROUP BY 1, 2) x
+              FROM (SELECT r.at, c.code, sum(c.n::float8) AS n FROM rows r, unnest(r.delay_bins, r.delay_counts) AS c(code, n) GROUP BY 1,
+                  2) x
               WHERE x.n > 0) d
         GROUP BY d.at
     )

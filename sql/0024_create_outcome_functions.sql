@@ -42,7 +42,8 @@ BEGIN
         FROM nadi_store.named_outcome_rows(ids, from_time, to_time, width) r GROUP BY 1, 2, 3
     ), filled AS (
         -- A name that the range shows stands in every bucket: nothing is zero, not absent. A prediction that failed may have an outcome.
-        SELECT b.at, k.event_type, k.name, coalesce(p.n, 0) AS predictions, coalesce(c.n, 0) AS n, coalesce(c.yes, 0) AS yes, coalesce(c.no, 0) AS no,
+        SELECT b.at, k.event_type, k.name, coalesce(p.n, 0) AS predictions, coalesce(c.n, 0) AS n, coalesce(c.yes, 0) AS yes,
+            coalesce(c.no, 0) AS no,
                greatest(coalesce(p.n, 0), coalesce(c.yes, 0)) AS trials
         FROM (SELECT at FROM predicted UNION SELECT at FROM counted) b CROSS JOIN (SELECT DISTINCT event_type, name FROM counted) k
         LEFT JOIN predicted p ON p.at = b.at LEFT JOIN counted c ON c.at = b.at AND c.event_type = k.event_type AND c.name = k.name
@@ -50,7 +51,8 @@ BEGIN
     SELECT f.at, f.event_type, f.name, f.predictions::bigint, f.n::bigint, f.n / nullif(f.predictions, 0), f.yes::bigint, f.no::bigint,
            f.yes / nullif(f.trials, 0), nadi_store.wilson_bound(f.yes, f.trials, -1), nadi_store.wilson_bound(f.yes, f.trials, 1),
            f.no / nullif(f.n, 0), nadi_store.wilson_bound(f.no, f.n, -1), nadi_store.wilson_bound(f.no, f.n, 1),
-           CASE WHEN f.predictions = 0 THEN 'no_predictions' WHEN f.n = 0 THEN 'no_outcomes' WHEN f.predictions < 200 THEN 'too_few' ELSE 'measured' END
+           CASE WHEN f.predictions = 0 THEN 'no_predictions' WHEN f.n = 0 THEN 'no_outcomes' WHEN f.predictions < 200 THEN 'too_few'
+               ELSE 'measured' END
     FROM filled f ORDER BY f.at, f.event_type DESC, f.name COLLATE "C";
 END
 $$;
@@ -61,7 +63,8 @@ CREATE FUNCTION nadi.outcome_values(
     versions text[] DEFAULT NULL, variants text[] DEFAULT NULL, environments text[] DEFAULT NULL,
     slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
 ) RETURNS TABLE (
-    bucket_start timestamptz, event_type text, outcome_name text, currency text, prediction_count bigint, value_count bigint, value_sum float8,
+    bucket_start timestamptz, event_type text, outcome_name text, currency text, prediction_count bigint, value_count bigint,
+        value_sum float8,
     value_per_prediction float8, lower float8, upper float8, value_state text
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -79,17 +82,20 @@ BEGIN
                nadi_store.bounded_total(r.value_sum) AS total, nadi_store.bounded_total(r.value_square_sum) AS squares
         FROM nadi_store.named_outcome_rows(ids, from_time, to_time, width) r WHERE r.value_count > 0 GROUP BY 1, 2, 3, 4
     ), filled AS (
-        SELECT b.at, k.event_type, k.name, k.currency, coalesce(p.n, 0) AS predictions, coalesce(v.n, 0) AS n, coalesce(v.total, 0) AS total,
+        SELECT b.at, k.event_type, k.name, k.currency, coalesce(p.n, 0) AS predictions, coalesce(v.n, 0) AS n,
+            coalesce(v.total, 0) AS total,
                greatest(coalesce(p.n, 0), coalesce(v.n, 0)) AS trials, coalesce(v.squares, 0) AS squares
         FROM (SELECT at FROM predicted UNION SELECT at FROM valued) b CROSS JOIN (SELECT DISTINCT event_type, name, currency FROM valued) k
         LEFT JOIN predicted p ON p.at = b.at
         LEFT JOIN valued v ON v.at = b.at AND v.event_type = k.event_type AND v.name = k.name AND v.currency = k.currency
     ), means AS (
-        SELECT f.*, CASE WHEN f.trials > 0 THEN nadi_store.mean_over(f.total, f.trials) END AS mean, nadi_store.mean_error(f.trials, f.total, f.squares) AS error FROM filled f
+        SELECT f.*, CASE WHEN f.trials > 0 THEN nadi_store.mean_over(f.total, f.trials) END AS mean,
+            nadi_store.mean_error(f.trials, f.total, f.squares) AS error FROM filled f
     )
     SELECT m.at, m.event_type, m.name, m.currency, m.predictions::bigint, m.n::bigint, m.total, m.mean,
            m.mean - 1.959963984540054 * m.error, m.mean + 1.959963984540054 * m.error,
-           CASE WHEN m.predictions = 0 THEN 'no_predictions' WHEN m.n = 0 THEN 'no_outcomes' WHEN m.predictions < 200 THEN 'too_few' ELSE 'measured' END
+           CASE WHEN m.predictions = 0 THEN 'no_predictions' WHEN m.n = 0 THEN 'no_outcomes' WHEN m.predictions < 200 THEN 'too_few'
+               ELSE 'measured' END
     FROM means m ORDER BY m.at, m.event_type DESC, m.name COLLATE "C", m.currency COLLATE "C";
 END
 $$;

@@ -6,7 +6,8 @@ CREATE FUNCTION nadi.estimate_and_truth(
     slice_key text DEFAULT 'all', slice_values text[] DEFAULT NULL
 ) RETURNS TABLE (
     bucket_start timestamptz, bucket_end timestamptz, measure text, prediction_count bigint, estimate float8, estimate_lower float8,
-    estimate_upper float8, sample_count bigint, label_coverage float8, value float8, lower float8, upper float8, trust_state text, reason text
+    estimate_upper float8, sample_count bigint, label_coverage float8, value float8, lower float8, upper float8, trust_state text,
+        reason text
 ) LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -17,11 +18,13 @@ BEGIN
     -- The range and as much before it, for the last window whose labels suffice.
     WITH estimated AS (
         SELECT s.part, e.* FROM (VALUES (0, earlier, from_time), (1, from_time, to_time)) AS s(part, at, ends)
-        CROSS JOIN LATERAL nadi.estimated_performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key, slice_values) e
+        CROSS JOIN LATERAL nadi.estimated_performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key,
+            slice_values) e
         WHERE e.class_name = '(all)'
     ), realised AS (
         -- In multiclass tasks the estimates of precision, recall and f1 are means over classes.
-        SELECT DISTINCT ON (s.part, p.bucket_start, split_part(p.measure, '_macro', 1)) s.part, split_part(p.measure, '_macro', 1) AS measure, p.bucket_start,
+        SELECT DISTINCT ON (s.part, p.bucket_start, split_part(p.measure, '_macro', 1)) s.part,
+            split_part(p.measure, '_macro', 1) AS measure, p.bucket_start,
                p.sample_count, p.labelled_count, p.label_coverage, p.value, p.lower, p.upper, p.performance_state
         FROM (VALUES (0, earlier, from_time), (1, from_time, to_time)) AS s(part, at, ends)
         CROSS JOIN LATERAL nadi.performance(model, s.at, s.ends, bucket, versions, variants, environments, slice_key, slice_values) p
@@ -29,9 +32,12 @@ BEGIN
         ORDER BY s.part, p.bucket_start, split_part(p.measure, '_macro', 1), p.measure
     ), pairs AS (
         -- The band of as many labels as came, not of as many predictions as there are.
-        SELECT e.part, e.bucket_start AS at, e.bucket_end AS ends, e.measure, e.prediction_count AS n, e.estimate, e.estimate_state, e.reason,
-               greatest(e.upper - e.estimate, e.estimate - e.lower) * sqrt(greatest(1, e.prediction_count / nullif(r.labelled_count, 0)::float8)) AS margin,
-               coalesce(r.sample_count, 0) AS labels, coalesce(r.label_coverage, 0) AS coverage, r.value, r.lower, r.upper, r.performance_state
+        SELECT e.part, e.bucket_start AS at, e.bucket_end AS ends, e.measure, e.prediction_count AS n, e.estimate, e.estimate_state,
+            e.reason,
+               greatest(e.upper - e.estimate, e.estimate - e.lower)
+                   * sqrt(greatest(1, e.prediction_count / nullif(r.labelled_count, 0)::float8)) AS margin,
+               coalesce(r.sample_count, 0) AS labels, coalesce(r.label_coverage, 0) AS coverage, r.value, r.lower, r.upper,
+                   r.performance_state
         FROM estimated e LEFT JOIN realised r ON r.part = e.part AND r.bucket_start = e.bucket_start AND r.measure = e.measure
     ), judged AS (
         SELECT p.*, greatest(0, p.estimate - p.margin) AS estimate_lower, least(1, p.estimate + p.margin) AS estimate_upper,
@@ -49,11 +55,13 @@ BEGIN
                 WHEN c.disagrees IS NOT NULL THEN 'agrees'
                 WHEN c.labels = 0 THEN 'no_labels' ELSE 'too_few' END,
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN c.reason
-                WHEN c.disagrees THEN 'the labels say ' || round(c.value::numeric, 3) || ', the scores promise ' || round(c.estimate::numeric, 3)
+                WHEN c.disagrees THEN 'the labels say ' || round(c.value::numeric, 3) || ', the scores promise '
+                    || round(c.estimate::numeric, 3)
                 WHEN c.disagrees IS NOT NULL THEN ''
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'too few labels yet; those of the window from '
                     || to_char(c.judged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC disagreed'
-                WHEN c.labels = 0 THEN 'no labels yet' WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200 THEN 'fewer than 200 labels'
+                WHEN c.labels = 0 THEN 'no labels yet' WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200
+                    THEN 'fewer than 200 labels'
                 ELSE 'the labels allow no value' END
     FROM carried c WHERE c.part = 1
     ORDER BY c.at, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'roc_auc'], c.measure);
@@ -80,10 +88,11 @@ CREATE FUNCTION nadi_store.student_limit(freedom float8) RETURNS float8 LANGUAGE
 RETURN 1.959963984540054 + 2.372271 / freedom + 2.822499 / freedom ^ 2 + 2.555852 / freedom ^ 3;
 COMMENT ON FUNCTION nadi_store.student_limit(float8) IS 'The 0.975 quantile of Student''s t (Abramowitz and Stegun 26.7.5): 1e-4 from 10 degrees of freedom on.';
 
--- One side of a comparison. hits: successes of a share; error: the standard error of what is none; lower and upper: its 95 % interval. all_series: those
+-- One side of a comparison. hits: successes of a share; error: the standard error of what is none; all_series: those
 -- of both sides, whose outcomes say which names there are.
 CREATE FUNCTION nadi_store.version_measures(series int[], all_series int[], from_time timestamptz, to_time timestamptz)
-RETURNS TABLE (place int, measure text, outcome_name text, currency text, n float8, hits float8, value float8, error float8, lower float8, upper float8)
+RETURNS TABLE (place int, measure text, outcome_name text, currency text, n float8, hits float8, value float8, error float8, lower float8,
+    upper float8)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 30 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
@@ -98,11 +107,14 @@ BEGIN
     ), quantile AS (
         -- Ranks that hold the 0.95 quantile in 95 of 100 samples, whatever the distribution.
         SELECT max(l.total) AS n, nadi_store.bin_value(min(l.code) FILTER (WHERE l.below >= ceil(0.95 * l.total))) AS value,
-               nadi_store.bin_value(min(l.code) FILTER (WHERE l.below >= greatest(1, floor(0.95 * l.total - 0.4271634 * sqrt(l.total))))) AS lower,
-               nadi_store.bin_value(min(l.code) FILTER (WHERE l.below >= least(l.total, ceil(0.95 * l.total + 0.4271634 * sqrt(l.total)) + 1))) AS upper
+               nadi_store.bin_value(min(l.code) FILTER (WHERE l.below >= greatest(1, floor(0.95 * l.total - 0.4271634 * sqrt(l.total)))))
+                   AS lower,
+               nadi_store.bin_value(min(l.code) FILTER (WHERE l.below >= least(l.total,
+                   ceil(0.95 * l.total + 0.4271634 * sqrt(l.total)) + 1))) AS upper
         FROM latency l
     ), everyone AS MATERIALIZED (
-        SELECT r.event_type, r.name, r.currency, r.series_id = ANY (series) AS mine, r.count, r.positive_count, r.negative_count, r.value_count, r.value_sum,
+        SELECT r.event_type, r.name, r.currency, r.series_id = ANY (series) AS mine, r.count, r.positive_count, r.negative_count,
+            r.value_count, r.value_sum,
                r.value_square_sum
         FROM nadi_store.named_outcome_rows(all_series, from_time, to_time, NULL) r
     ), rates AS (
@@ -110,7 +122,8 @@ BEGIN
                CASE WHEN k.negative THEN sum(e.negative_count) ELSE sum(e.positive_count) END::float8 AS hits
         FROM (VALUES (20, 'click_through', 'click', false), (21, 'conversion', 'conversion', false), (23, 'thumbs_down', 'thumbs', true),
                      (24, 'override_rate', 'override', false)) AS k(place, measure, name, negative)
-        JOIN (SELECT e.name, CASE WHEN e.mine THEN e.count ELSE 0 END AS count, CASE WHEN e.mine THEN e.positive_count ELSE 0 END AS positive_count,
+        JOIN (SELECT e.name, CASE WHEN e.mine THEN e.count ELSE 0 END AS count, CASE WHEN e.mine THEN e.positive_count
+            ELSE 0 END AS positive_count,
                      CASE WHEN e.mine THEN e.negative_count ELSE 0 END AS negative_count FROM everyone e) e ON e.name = k.name
         GROUP BY k.place, k.measure, k.name, k.negative
     ), valued AS (
@@ -128,10 +141,13 @@ BEGIN
     UNION ALL
     SELECT 2 + array_position(o.wanted, p.measure), p.measure, '', '', p.n, CASE WHEN p.measure <> 'f1' THEN p.hits END, p.value,
            -- F1 = 2 J / (1 + J), J a share.
-           CASE WHEN p.measure = 'f1' AND p.n > 0 THEN 2 / (1 + p.hits / p.n) ^ 2 * sqrt(p.hits / p.n * (1 - p.hits / p.n) / p.n) ELSE p.error END,
-           nadi_store.measure_bound(p.measure, p.n, p.hits, p.value, p.error, -1), nadi_store.measure_bound(p.measure, p.n, p.hits, p.value, p.error, 1)
+           CASE WHEN p.measure = 'f1' AND p.n > 0 THEN 2 / (1 + p.hits / p.n) ^ 2 * sqrt(p.hits / p.n * (1 - p.hits / p.n) / p.n)
+               ELSE p.error END,
+           nadi_store.measure_bound(p.measure, p.n, p.hits, p.value, p.error, -1),
+               nadi_store.measure_bound(p.measure, p.n, p.hits, p.value, p.error, 1)
     FROM nadi_store.measured_performance(series, from_time, to_time, NULL) p
-    CROSS JOIN (SELECT ARRAY['accuracy', 'precision', 'recall', 'f1', 'precision_macro', 'recall_macro', 'f1_macro', 'roc_auc', 'brier_score',
+    CROSS JOIN (SELECT ARRAY['accuracy', 'precision', 'recall', 'f1', 'precision_macro', 'recall_macro', 'f1_macro', 'roc_auc',
+        'brier_score',
                              'log_loss', 'mae'] AS wanted) o
     WHERE p.class_id = 0 AND p.measure = ANY (o.wanted)
     UNION ALL
@@ -165,7 +181,8 @@ BEGIN
     END IF;
     RETURN QUERY
     WITH sides AS (
-        SELECT coalesce(a.place, b.place) AS place, coalesce(a.measure, b.measure) AS measure, coalesce(a.outcome_name, b.outcome_name) AS outcome_name,
+        SELECT coalesce(a.place, b.place) AS place, coalesce(a.measure, b.measure) AS measure,
+            coalesce(a.outcome_name, b.outcome_name) AS outcome_name,
                coalesce(a.currency, b.currency) AS currency, coalesce(a.n, 0) AS n1, coalesce(b.n, 0) AS n2, a.hits AS x1, b.hits AS x2,
                a.value AS v1, b.value AS v2, a.error AS e1, b.error AS e2, a.lower AS l1, b.lower AS l2, a.upper AS u1, b.upper AS u2
         FROM nadi_store.version_measures(first, first || second, from_time, to_time) a
@@ -178,8 +195,10 @@ BEGIN
         FROM sides s
         WHERE s.measure !~ '_macro$' OR NOT EXISTS (SELECT FROM sides o WHERE o.measure = 'precision')
     ), freed AS (
-        SELECT t.*, CASE WHEN t.error > 0 AND t.n1 > 1 AND t.n2 > 1 THEN least(1e9, 1 / (nadi_store.square(nadi_store.square(t.e1 / t.error)) / (t.n1 - 1)
-                                                               + nadi_store.square(nadi_store.square(t.e2 / t.error)) / (t.n2 - 1))) END AS freedom
+        SELECT t.*, CASE WHEN t.error > 0 AND t.n1 > 1 AND t.n2 > 1
+            THEN least(1e9, 1 / (nadi_store.square(nadi_store.square(t.e1 / t.error)) / (t.n1 - 1)
+                                                               + nadi_store.square(nadi_store.square(t.e2 / t.error)) / (t.n2 - 1))) END
+                                                                   AS freedom
         FROM tested t
     ), bounded AS (
         SELECT f.*, CASE WHEN f.is_hybrid THEN f.d - sqrt(nadi_store.square(f.v2 - f.l2) + nadi_store.square(f.u1 - f.v1))
@@ -187,7 +206,8 @@ BEGIN
                CASE WHEN f.is_hybrid THEN f.d + sqrt(nadi_store.square(f.u2 - f.v2) + nadi_store.square(f.v1 - f.l1))
                     ELSE f.d + nadi_store.student_limit(f.freedom) * f.error END AS high,
                CASE WHEN f.measure = 'latency_p95_seconds' OR f.d IS NULL THEN NULL
-                    WHEN f.pooled IS NOT NULL THEN CASE WHEN f.d = 0 THEN 1 ELSE nadi_store.normal_p(f.d / sqrt(f.pooled * (1 - f.pooled) * (1 / f.n1 + 1 / f.n2))) END
+                    WHEN f.pooled IS NOT NULL THEN CASE WHEN f.d = 0 THEN 1
+                        ELSE nadi_store.normal_p(f.d / sqrt(f.pooled * (1 - f.pooled) * (1 / f.n1 + 1 / f.n2))) END
                     WHEN f.d = 0 THEN 1
                     WHEN f.freedom > 0 THEN nadi_store.student_p(f.d / f.error, f.freedom) END AS p
         FROM freed f
@@ -198,7 +218,8 @@ BEGIN
                 -- Latencies are known to 2 %.
                 WHEN b.measure = 'latency_p95_seconds' AND abs(b.d) <= 0.0201 * least(b.v1, b.v2) THEN 'no_difference'
                 WHEN b.low > 0 OR b.high < 0 THEN
-                    CASE WHEN (b.d < 0) = (b.measure IN ('error_rate', 'latency_p95_seconds', 'brier_score', 'log_loss', 'mae', 'thumbs_down', 'override_rate'))
+                    CASE WHEN (b.d < 0) = (b.measure IN ('error_rate', 'latency_p95_seconds', 'brier_score', 'log_loss', 'mae',
+                        'thumbs_down', 'override_rate'))
                          THEN 'better' ELSE 'worse' END
                 ELSE 'no_difference' END
     FROM bounded b ORDER BY b.place, b.outcome_name COLLATE "C", b.currency COLLATE "C";

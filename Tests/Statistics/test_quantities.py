@@ -400,3 +400,31 @@ def test_values_per_prediction_by_currency(labels):
     assert [(r["currency"], r["value_count"], r["value_state"]) for r in hours] == [
         ("EUR", 400, "measured"), ("USD", 0, "no_outcomes"), ("EUR", 0, "no_outcomes"), ("USD", 150, "measured")]
     assert hours[1]["value_per_prediction"] == 0
+
+
+def test_days_say_what_their_hours_say(labels):
+    """The same rows from hours (a range that holds no whole day) and from the days that derive_outcome_day makes of them."""
+    rng = np.random.default_rng(14)
+    both, guesses = labels.series("both"), labels.series("both numbers")
+    with labels.batch():
+        for series in (both, guesses):
+            labels.request(series, {h: 700 for h in range(1, 47, 5)})
+        for hour in range(1, 47, 5):
+            p, y = scores_of(rng, 500, 0.3)
+            labels.label(both, hour, predicted=spell(p > 0.5), labels=spell(y), scores=p, delays=rng.lognormal(8, 1, 500))
+            labels.named(both, hour, "revenue", count=30, positive=30, values=rng.lognormal(2, 1, 30), currency="EUR")
+            labels.named(both, hour, "thumbs", count=40, positive=25, negative=12, event_type="feedback")
+            y = rng.normal(5, 2, 300)
+            labels.label(guesses, hour, task="regression", predicted=y + rng.normal(0, 1, 300), labels=y)
+    labels.close_days(range(2))
+    for model, functions in (("both", ("performance", "calibration", "confusion", "label_delay", "outcome_rates", "outcome_values")),
+                             ("both numbers", ("performance",))):
+        for function in functions:
+            hours, days = labels.call(function, model, 1, 47), labels.call(function, model, 0, 48)
+            assert len(hours) == len(days) > 0, function
+            for one, other in zip(hours, days):
+                for name in one:
+                    if not name.startswith("bucket_"):
+                        expected = pytest.approx(one[name], rel=1e-9) if isinstance(one[name], float) else one[name]
+                        assert other[name] == expected, (function, name)
+    assert labels.query("SELECT count(*) FROM nadi_store.named_outcome_day WHERE checksum IS NULL")[0]["count"] == "0"
