@@ -8,7 +8,8 @@ import os
 import pathlib
 import secrets
 import subprocess
-from typing import Iterator, Optional, Sequence
+import sys
+from typing import Dict, Iterator, List, Optional, Sequence
 
 import whole_way
 
@@ -57,6 +58,28 @@ def key() -> dict:
     """The bucket's key as programs read it."""
     return {
         "AWS_ACCESS_KEY_ID": os.environ["NADI_TEST_S3_ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY": os.environ["NADI_TEST_S3_SECRET_KEY"]}
+
+
+def given(uri: str) -> List[str]:
+    """A replay's options for a database, a prefix of its own in the bucket, and the programs."""
+    return ["--database", uri, "--store", store(), "--endpoint", os.environ["NADI_TEST_S3_ENDPOINT"], "--programs", str(programs())]
+
+
+def replayed(script: pathlib.Path, uri: str, *options: str) -> subprocess.CompletedProcess:
+    """Runs an example's command, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, str(script), *options, *given(uri)], capture_output=True, text=True, env={**os.environ, **key()})
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def ask(uri: str, *arguments: str, script: Optional[str] = None) -> List[Dict[str, str]]:
+    """Rows of a statement, or of a file (-f), as the role of dashboards; a null is empty."""
+    command = ["psql", "-X", "-q", "--csv", "-v", "ON_ERROR_STOP=1", *arguments, uri]
+    environment = {**os.environ, "PGTZ": "UTC", "PGOPTIONS": "-c role=nadi_reader"}
+    done = subprocess.run(command, input=script, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return whole_way.rows(done.stdout)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 """Open Bandit's clicks, by policy and campaign, and the comparison of the two policies, by SQL after the whole way."""
 
 import math
-import os
 import pathlib
 import statistics
 import subprocess
@@ -33,15 +32,15 @@ def wilson(count, n):
 
 @pytest.fixture(scope="module")
 def shown():
-    with borrowed.way("bandit", ["campaign"]) as way:
-        replay.replay(replay.parse([]), way)
-        yield way
+    """The database after the command, and what the command said."""
+    with borrowed.database() as uri:
+        yield uri, borrowed.replayed(BANDIT / "replay.py", uri)
 
 
 @pytest.mark.parametrize("policy, campaign", CLICKS)
 def test_clicks_and_their_intervals(shown, policy, campaign):
-    row, = shown.query(
-        f"""SELECT * FROM nadi.outcome_rates('{replay.MODEL}', '{replay.FIRST}', '{replay.LAST}', versions => ARRAY['{policy}'],
+    row, = borrowed.ask(shown[0], script=f"""
+            SELECT * FROM nadi.outcome_rates('{replay.MODEL}', '{replay.FIRST}', '{replay.LAST}', versions => ARRAY['{policy}'],
                 slice_key => 'campaign', slice_values => ARRAY['{campaign}']) WHERE outcome_name = 'click'""")
     clicks = CLICKS[policy, campaign]
     assert [int(row[name]) for name in ("prediction_count", "outcome_count", "positive_count")] == [10_000, clicks, clicks]
@@ -53,8 +52,8 @@ def test_clicks_and_their_intervals(shown, policy, campaign):
 @pytest.mark.parametrize("campaign", [*replay.CAMPAIGNS, None])
 def test_the_policies_compared(shown, campaign):
     only = "" if campaign is None else f", slice_key => 'campaign', slice_values => ARRAY['{campaign}']"
-    row, = shown.query(
-        f"""SELECT * FROM nadi.compare_versions('{replay.MODEL}', '{replay.FIRST}', '{replay.LAST}', 'random', 'bts'{only})
+    row, = borrowed.ask(shown[0], script=f"""
+            SELECT * FROM nadi.compare_versions('{replay.MODEL}', '{replay.FIRST}', '{replay.LAST}', 'random', 'bts'{only})
             WHERE measure = 'click_through'""")
     first, second = (
         sum(count for (policy, where), count in CLICKS.items() if policy == name and campaign in (None, where)) for name in replay.POLICIES)
@@ -72,16 +71,12 @@ def test_the_policies_compared(shown, campaign):
     assert row["comparison_state"] == ("better" if campaign == "men" else "no_difference")
 
 
-def test_the_command_prints_both_tables():
+def test_the_command_prints_both_tables(shown):
+    _, done = shown
+    printed = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
+    for (policy, campaign), clicks in CLICKS.items():
+        assert [campaign, policy, "10000", str(clicks)] in [line[:4] for line in printed]
+    assert "60,000 impressions and 287 clicks written, shipped, loaded and joined" in done.stderr
+    assert "CLEAN: every line is accounted for." in done.stderr
     help_text = subprocess.run([BANDIT / "replay", "--help"], capture_output=True, text=True, check=True).stdout
     assert "nadi.compare_versions" in help_text
-    with borrowed.database() as uri:
-        done = subprocess.run(
-            [sys.executable, BANDIT / "replay.py", "--database", uri, "--store", borrowed.store(), "--endpoint",
-             os.environ["NADI_TEST_S3_ENDPOINT"], "--programs", borrowed.programs()],
-            capture_output=True, text=True, env={**os.environ, **borrowed.key()})  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
-    for (policy, campaign), clicks in CLICKS.items():
-        assert [campaign, policy, "10000", str(clicks)] in [line[:4] for line in cells]
-    assert "60,000 impressions and 287 clicks written, shipped, loaded and joined" in done.stderr
