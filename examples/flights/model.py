@@ -101,8 +101,8 @@ class Model:
         import numpy
 
         numbers = numpy.nan_to_num((self._numbers(flights) - self.mean) / self.deviation)
-        words = numpy.array([[f.features[name] == value for name, value in self.words] for f in flights], dtype=float)
-        return numpy.hstack([numbers, words])
+        words = {name: numpy.array([f.features[name] for f in flights]) for name in WORDS}
+        return numpy.column_stack([numbers, *(words[name] == value for name, value in self.words)])
 
     def scores(self, flights: List[Flight]) -> List[float]:
         """The probability that each is late."""
