@@ -101,8 +101,10 @@ def replay(options: argparse.Namespace, way: whole_way.WholeWay) -> None:
     way.ship()
     progress.step("loading")
     way.load(options.loaders)
+    progress.say(f"{len(impressions):,} impressions and {clicked} clicks written, shipped and loaded")
+    progress.step("joining clicks with their impressions")
     way.load(1, "--all", "--join-now")
-    progress.say(f"{len(impressions):,} impressions and {clicked} clicks written, shipped, loaded and joined")
+    progress.say("all clicks are joined")
 
 
 def tables(way: whole_way.WholeWay) -> str:

@@ -76,7 +76,7 @@ def test_the_command_prints_both_tables(shown):
     printed = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines()]
     for (policy, campaign), clicks in CLICKS.items():
         assert [campaign, policy, "10000", str(clicks)] in [line[:4] for line in printed]
-    assert "60,000 impressions and 287 clicks written, shipped, loaded and joined" in done.stderr
+    assert "60,000 impressions and 287 clicks written, shipped and loaded" in done.stderr
     assert "CLEAN: every line is accounted for." in done.stderr
     help_text = subprocess.run([BANDIT / "replay", "--help"], capture_output=True, text=True, check=True).stdout
     assert "nadi.compare_versions" in help_text
