@@ -19,7 +19,7 @@ REASON = borrowed.missing(ROOT)
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 BASE_RATE = 0.005
-ROWS, RAISED_ROWS, REFERENCE_ROWS = 60_000, 40_000, 60_000
+ROWS, RAISED_ROWS, REFERENCE_ROWS = 40_000, 30_000, 40_000
 FACTOR = 1.25
 DAYS = ("2026-01-05", "2026-01-06", "2026-01-07")
 MIDNIGHT = 1_767_571_200  # of DAYS[0], in seconds
