@@ -63,7 +63,7 @@ package struct LoaderConfiguration: Sendable {
             settings.retention.minuteDays =
                 Int64(try retention.integer("minute_days", in: 1...400) ?? Int(settings.retention.minuteDays))
             settings.retention.labelDays =
-                Int64(try retention.integer("label_days", in: 1...4000) ?? Int(settings.retention.labelDays))
+                Int64(try retention.integer("label_days", in: 1...36_500) ?? Int(settings.retention.labelDays))
             settings.retention.archiveDays =
                 Int64(try retention.integer("archive_days", in: 1...36_500) ?? Int(settings.retention.archiveDays))
         }
