@@ -89,7 +89,7 @@ struct DatabaseGoneTests {
             try connection.execute("LOCK TABLE nadi_store.writer IN EXCLUSIVE MODE")
             locked.add()
             let watch = try LoaderWatch(pipeline)
-            for _ in 0..<3000 where try watch.waiting().isEmpty { usleep(20_000) }
+            for _ in 0..<15_000 where try watch.waiting().isEmpty { usleep(20_000) }
             try HourLocks.take(now, connection)
             try connection.execute("COMMIT")
         }
