@@ -77,15 +77,16 @@ struct DatabaseGoneTests {
     @Test func aDeadlockIsTriedAgain() async throws {
         let (pipeline, segments) = try await filled()
         let admin = try pipeline.database.connect()
-        // The loader looks for circles after five seconds, the other one never.
-        try admin.execute("ALTER DATABASE \(pipeline.database.name) SET deadlock_timeout = '5s'")
+        // The loader looks for circles once, after so many seconds that the circle has closed by then; the other one never.
+        try admin.execute("ALTER DATABASE \(pipeline.database.name) SET deadlock_timeout = '15s'")
         let uri = pipeline.database.uri
         _ = try await pipeline.load()
         let now = Pipeline.base_ms
         let third = DatabaseThread(uri)
         let locked = Counter()
         async let circle: Void = third.run { connection in
-            try connection.execute("SET deadlock_timeout = '1h'; SET lock_timeout = 0; BEGIN")
+            try connection.execute(
+                "SET deadlock_timeout = '1h'; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; BEGIN")
             try connection.execute("LOCK TABLE nadi_store.writer IN EXCLUSIVE MODE")
             locked.add()
             let watch = try LoaderWatch(pipeline)
