@@ -32,7 +32,8 @@ struct DatabaseGoneTests {
 
     /// Before COMMIT, with it, and after the server has committed but before its answer: the ledger is read again before
     /// anything is repeated.
-    @Test(arguments: CuttingProxy.Cut.allCases) func theConnectionIsCutAroundCommit(cut: CuttingProxy.Cut) async throws {
+    @Test(arguments: CuttingProxy.Cut.allCases) func theConnectionIsCutAroundCommit(cut: CuttingProxy.Cut) async throws
+    {
         let (pipeline, segments) = try await filled()
         let port = try pipeline.database.connect().query("SHOW port")[0].text(0)
         let proxy = try CuttingProxy(server: try #require(UInt16(port)), cut: cut, times: 3)
@@ -149,7 +150,9 @@ struct DatabaseGoneTests {
     }
 
     /// A tablespace of some megabytes that fills while a batch is under way, and gets room again.
-    @Test(.enabled(if: TinyDisk.isPossible, "needs the right to mount a tmpfs")) func aFullDiskIsWaitedOut() async throws {
+    @Test(.enabled(if: TinyDisk.isPossible, "needs the right to mount a tmpfs")) func aFullDiskIsWaitedOut()
+        async throws
+    {
         let disk = try TinyDisk(megabytes: 16)
         defer { withExtendedLifetime(disk) {} }
         let space = TestServers.randomName("nadi_space").replacing("-", with: "_")
@@ -213,8 +216,10 @@ struct DatabaseGoneTests {
         let standby = try PrivateServer("postgres", in: scratch["standby"])
         let readOnly = try #require(standby.values["POSTGRES_URI"])
         #expect(
-            try Connection(readOnly, ConnectionOptions(needsWritableServer: false)).query("SELECT pg_is_in_recovery()")[0]
-                .boolean(0))
+            try Connection(readOnly, ConnectionOptions(needsWritableServer: false)).query("SELECT pg_is_in_recovery()")[
+                0
+            ]
+            .boolean(0))
         let error = #expect(throws: DatabaseError.self) { _ = try Connection(readOnly) }
         #expect(error?.description.contains("read-only") == true, "\(error?.description ?? "")")
         #expect(error?.description.contains("primary") == true)

@@ -109,7 +109,8 @@ struct HourRaceTests {
         let connection = try pipeline.database.connect()
         #expect(try connection.query("SELECT count(*) FROM nadi_store.dirty_hour")[0].integer(0) == 0)
         #expect(
-            try connection.query("SELECT count(*) FROM nadi_store.outcome WHERE joined_hour IS NULL")[0].integer(0) == 0)
+            try connection.query("SELECT count(*) FROM nadi_store.outcome WHERE joined_hour IS NULL")[0].integer(0) == 0
+        )
         try await expectSameAsFresh(pipeline)
     }
 
@@ -266,7 +267,8 @@ struct HourRaceTests {
             """)
         try await pipeline.put([predictions(2)])
         _ = try await pipeline.load()
-        #expect(try connection.query("SELECT edge_set_id FROM nadi_store.hour_edge_set").rows.map { $0.integer(0) } == [7])
+        #expect(
+            try connection.query("SELECT edge_set_id FROM nadi_store.hour_edge_set").rows.map { $0.integer(0) } == [7])
     }
 
     /// Interrupted after an hour is done, which then gets another object: going on counts it once.
