@@ -81,7 +81,9 @@ struct EdgeGrid {
         let scale = Double(count) / (span.high - span.low)
         if scale.isNormal { grids.append(EdgeGrid(count: count, begin: span.low, scale: scale)) }
         let magnitudes = edges.map { Int64(bitPattern: $0.magnitude.bitPattern) }.sorted()
-        let floors = [0, magnitudes.first { $0 > 1 << 52 } ?? 0, magnitudes[edges.count / 20], magnitudes[edges.count / 5]]
+        let floors = [
+            0, magnitudes.first { $0 > 1 << 52 } ?? 0, magnitudes[edges.count / 20], magnitudes[edges.count / 5],
+        ]
         for floor in floors {
             let first = key(span.low, floor)
             let last = key(span.high, floor)

@@ -95,7 +95,7 @@ struct LoadSession {
             try await loader.claims.setAside(claim, poisoned: reason, longest_s: 900)
             await leases.drop([claim.objectID])
             refusals += 1
-            if refusals >= 100, report.objects == 0, batch.objects.isEmpty {
+            if refusals >= 100, report.objects == 0, batch.objects.isEmpty, committing == nil {
                 throw LoadError(
                     .poisoned, "the store gives none of \(refusals) objects: \(reason)",
                     remedy: "Mend the loader's rights on the bucket, its prefix and its keys")

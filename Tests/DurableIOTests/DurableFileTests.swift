@@ -24,7 +24,9 @@ import Testing
     }
 
     @Test func leftoversOfAKilledProcessGoAndNothingElse() throws {
-        let others = ["state.json", ".state.json.tmp", ".shipper.lock", ".a.b-1", ".a.!-1.tmp", ".a.b-c.tmp", "a.b-1.tmp"]
+        let others = [
+            "state.json", ".state.json.tmp", ".shipper.lock", ".a.b-1", ".a.!-1.tmp", ".a.b-c.tmp", "a.b-1.tmp",
+        ]
         let left = [".state.json.3w5e11264sgsf-12.tmp", ".host-1-2-end.jsonl.0-0.tmp"]
         for name in others + left { try DurableFile.replace(path: folder[name], bytes: [1]) }
         let made = String(DurableFile.temporaryPath(beside: folder["x"]).dropFirst(folder.path.count + 1))

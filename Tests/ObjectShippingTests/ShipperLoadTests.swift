@@ -115,7 +115,8 @@ struct ShipperLoadTests {
                 + "\(newestAfter.map { "\($0)" } ?? "never"), all after \(drained), \(peak) MiB at most, "
                 + (isRelease ? "release" : "debug"))
         #expect(peak < bound(isRelease))
-        // By order, which no busy machine changes: it is in one of the first two objects of eleven or more.
+        // By order, which a busy machine hardly changes: it is in one of the first objects that were made, three of which are
+        // on their way at once, so in one of the first five that were proven, of eleven or more.
         let store = try program.store(s3)
         let stored = program.log.split(separator: "\n").filter { $0.contains("stored and proven") }.compactMap { line in
             line.split(separator: " ").first { $0.hasPrefix("key=") }.map {
@@ -123,12 +124,12 @@ struct ShipperLoadTests {
             }
         }
         #expect(stored.count > 10)
-        var places: [Int] = []
-        for (place, key) in stored.prefix(3).enumerated() {
+        var isEarly = false
+        for key in stored.prefix(5) where !isEarly {
             let manifest = try ObjectTrailer.find(in: try await store.get(key)).manifest
-            if manifest.segments.contains(where: { $0.writer == newest.writer.text }) { places.append(place) }
+            isEarly = manifest.segments.contains { $0.writer == newest.writer.text }
         }
-        #expect(places.first.map { $0 < 2 } == true, "\(places)")
+        #expect(isEarly, "of \(stored.count) objects")
         // All writers that live are in the report.
         #expect(try await program.report(store).writers.count == 1_000)
     }

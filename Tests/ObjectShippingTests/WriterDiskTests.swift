@@ -112,7 +112,9 @@ struct WriterDiskTests {
 
     private func storedEvents(_ stage: WriterStage) async throws -> Int {
         let segments = try await stage.program.segments(try stage.program.store())
-        return segments.values.joined().count { JSONValue.parse(prefixOf: Array($0.utf8))?["type"]?.string == "prediction" }
+        return segments.values.joined().count {
+            JSONValue.parse(prefixOf: Array($0.utf8))?["type"]?.string == "prediction"
+        }
     }
 
     /// A killed writer's losses are known from its lock file.
@@ -258,7 +260,8 @@ struct WriterDiskTests {
         #expect(dropped > 0)
         let name = try await writer.name()
         #expect(
-            try await eventually { LockRecord.read("\(stage.spool)/\(name).lock")?.counts.dropped.disk_full == dropped })
+            try await eventually { LockRecord.read("\(stage.spool)/\(name).lock")?.counts.dropped.disk_full == dropped }
+        )
         stage.shipper.send(SIGCONT)
         #expect(
             try await eventually {

@@ -102,7 +102,8 @@ struct LossTests {
                 return try load.status == 0 && told(name, path) == dropped
             }, "\(path.log("nadi")) \(path.log("nadi-shipper"))")
         #expect(try path.number("SELECT count(*) FROM nadi_store.writer WHERE end_seq IS NOT NULL") == 0)
-        let words = "\n  writer \(name) of host \(path.host) dropped \(dropped.total) events: "
+        let words =
+            "\n  writer \(name) of host \(path.host) dropped \(dropped.total) events: "
             + "\(dropped.buffer_full) buffer_full, \(dropped.disk_full) disk_full, 2 too_large, 3 invalid\n"
         let living = try await path.run("nadi", "audit")
         #expect(living.log.contains(words), "\(living.log)")

@@ -179,10 +179,12 @@ struct SabotageTests {
         try await world.expectClean("the copy deleted")
     }
 
-    @Test(.timeLimit(.minutes(5)), arguments: [
-        "request_hour SET predictions = predictions + 1", "feature_day SET m2 = m2 + 1",
-        "request_minute SET latency_counts[1] = latency_counts[1] + 1",
-    ])
+    @Test(
+        .timeLimit(.minutes(5)),
+        arguments: [
+            "request_hour SET predictions = predictions + 1", "feature_day SET m2 = m2 + 1",
+            "request_minute SET latency_counts[1] = latency_counts[1] + 1",
+        ])
     func oneMoreInAnAggregateRow(change: String) async throws {
         let world = try await loaded()
         let table = String(change.prefix { $0 != " " })
@@ -215,7 +217,8 @@ struct SabotageTests {
         let shown = try await world.path.run("nadi", "rejects", "--reason", "invalid_json")
         #expect(shown.status == 0 && shown.log.contains("{ this is not JSON"))
         #expect(try world.connection.query("DELETE FROM nadi_store.reject_line").changedRows == 1)
-        try await world.expectNamed("reject:\(world.path.host)-", "1 rejected lines of reason invalid_json were kept, 0 are there")
+        try await world.expectNamed(
+            "reject:\(world.path.host)-", "1 rejected lines of reason invalid_json were kept, 0 are there")
         try await world.rebuild()
         try await world.expectClean("rebuilt")
     }
@@ -241,7 +244,8 @@ struct SabotageTests {
         let python = try #require(TestServers.python)
         let output = path.scratch["writer-ready"]
         let writer = try ChildProcess(
-            python, [DurableFile.folder(of: #filePath) + "/writer_to_stop.py", path.spool, path.host, "waiting"], output: output)
+            python, [DurableFile.folder(of: #filePath) + "/writer_to_stop.py", path.spool, path.host, "waiting"],
+            output: output)
         #expect(
             try await path.wait(seconds: 40) {
                 String(decoding: (try? DurableFile.read(path: output)) ?? [], as: UTF8.self).contains("ready")

@@ -17,10 +17,11 @@ struct EdgeBinsTests {
     private static func compare(_ edges: [Double], _ random: inout SeededGenerator, more: [Double] = []) {
         let bins = EdgeBins(edges: edges)
         #expect(bins.edges == edges && bins.count == edges.count + 1)
-        var numbers = more + [
-            0, -0.0, 1, -1, .leastNonzeroMagnitude, -.leastNonzeroMagnitude, .leastNormalMagnitude,
-            .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 1e300, -1e300, 1e-300, .infinity, -.infinity,
-        ]
+        var numbers =
+            more + [
+                0, -0.0, 1, -1, .leastNonzeroMagnitude, -.leastNonzeroMagnitude, .leastNormalMagnitude,
+                .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 1e300, -1e300, 1e-300, .infinity, -.infinity,
+            ]
         for edge in edges { numbers += [edge, edge.nextUp, edge.nextDown, -edge] }
         for (low, high) in zip(edges, edges.dropFirst()) { numbers.append(low / 2 + high / 2) }
         for _ in 0..<200 { numbers.append(Double(bitPattern: random.next())) }

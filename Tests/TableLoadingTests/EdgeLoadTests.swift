@@ -59,7 +59,10 @@ struct EdgeLoadTests {
             let row = try #require(try pipeline.edgeCounts("feature_hour", feature, at_ms: Self.base))
             #expect(row.reference == "first" && row.counts == nil, "\(feature)")
         }
-        #expect(try pipeline.edgeCounts("feature_day", "petal_length", at_ms: LoadClock.day(Self.base))?.counts == [2, 2, 3, 2, 2])
+        #expect(
+            try pipeline.edgeCounts("feature_day", "petal_length", at_ms: LoadClock.day(Self.base))?.counts == [
+                2, 2, 3, 2, 2,
+            ])
         expectClean(try await pipeline.audit())
     }
 
@@ -126,7 +129,8 @@ struct EdgeLoadTests {
         let fresh = try Pipeline(bucketOf: pipeline)
         try fresh.reference(from_ms: Self.base + LoadClock.hour_ms)
         _ = try await fresh.load(joinNow: true, sweepNow: true)
-        let differences = try TableDump(fresh.database.connect()).differences(try TableDump(pipeline.database.connect()))
+        let differences = try TableDump(fresh.database.connect()).differences(
+            try TableDump(pipeline.database.connect()))
         #expect(differences.isEmpty, "\(differences)")
         #expect(try pipeline.edgeSet(Self.base) == "0" && pipeline.edgeSet(Self.base + LoadClock.hour_ms) == "first")
         expectClean(try await pipeline.audit())

@@ -136,8 +136,8 @@ struct EdgeRaceTests {
         try await expectSameAsFresh(pipeline)
     }
 
-    /// Drift of an hour that cannot be computed is told, keeps its mark, and holds up neither the run nor other hours.
-    @Test func anHourWhoseDriftFailsHoldsUpNoOther() async throws {
+    /// Three hours on a reference, an object each, not yet loaded.
+    private func threeHours() async throws -> (Pipeline, Connection) {
         let pipeline = try Pipeline()
         try pipeline.reference(EdgeLoadTests.reference(), from_ms: Self.base)
         for hour in 0..<3 {
@@ -145,7 +145,12 @@ struct EdgeRaceTests {
                 EdgeLoadTests.segment(hour + 1, hour_ms: Self.base + Int64(hour) * LoadClock.hour_ms, petals: [1, 2])
             ])
         }
-        let connection = try pipeline.database.connect()
+        return (pipeline, try pipeline.database.connect())
+    }
+
+    /// Drift of an hour that cannot be computed is told, keeps its mark, and holds up neither the run nor other hours.
+    @Test func anHourWhoseDriftFailsHoldsUpNoOther() async throws {
+        let (pipeline, connection) = try await threeHours()
         let bad = Self.base + LoadClock.hour_ms
         try connection.execute(
             """
@@ -178,14 +183,7 @@ struct EdgeRaceTests {
 
     /// Many hours that take too long together are computed one by one, and what takes too long alone holds up no other.
     @Test func hoursThatTakeTooLongTogetherAreDoneOneByOne() async throws {
-        let pipeline = try Pipeline()
-        try pipeline.reference(EdgeLoadTests.reference(), from_ms: Self.base)
-        for hour in 0..<3 {
-            try await pipeline.put([
-                EdgeLoadTests.segment(hour + 1, hour_ms: Self.base + Int64(hour) * LoadClock.hour_ms, petals: [1, 2])
-            ])
-        }
-        let connection = try pipeline.database.connect()
+        let (pipeline, connection) = try await threeHours()
         let bad = Self.base + LoadClock.hour_ms
         try connection.execute(
             """

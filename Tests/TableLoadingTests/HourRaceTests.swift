@@ -266,7 +266,8 @@ struct HourRaceTests {
             """)
         try await pipeline.put([predictions(2)])
         _ = try await pipeline.load()
-        #expect(try connection.query("SELECT edge_set_id FROM nadi_store.hour_edge_set").rows.map { $0.integer(0) } == [7])
+        #expect(
+            try connection.query("SELECT edge_set_id FROM nadi_store.hour_edge_set").rows.map { $0.integer(0) } == [7])
     }
 
     /// Interrupted after an hour is done, which then gets another object: going on counts it once.

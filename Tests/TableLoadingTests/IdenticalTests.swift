@@ -58,7 +58,9 @@ struct IdenticalTests {
             dumps.append(try TableDump(connection))
         }
         #expect(dumps[0].exact.count > 500)
-        for table in ["request_minute", "feature_day", "score_hour", "resource_minute", "segment", "reject_line", "outcome_day"] {
+        for table in [
+            "request_minute", "feature_day", "score_hour", "resource_minute", "segment", "reject_line", "outcome_day",
+        ] {
             #expect(dumps[0].exact.keys.contains { $0.hasPrefix(table + ":") }, "\(table)")
         }
         for dump in dumps.dropFirst() {
@@ -103,7 +105,9 @@ struct IdenticalTests {
         try Self.tool("pg_restore", "--no-owner", "--exit-on-error", "-d", restored.database.uri, dump)
         let connection = try restored.database.connect()
         // The dump was taken in the midst of things.
-        let states = try connection.query("SELECT count(*) FILTER (WHERE state = 'claimed'), count(*) FILTER (WHERE state = 'loaded') FROM nadi_store.object")[0]
+        let states = try connection.query(
+            "SELECT count(*) FILTER (WHERE state = 'claimed'), count(*) FILTER (WHERE state = 'loaded') FROM nadi_store.object"
+        )[0]
         #expect(states.integer(0) > 0 && states.integer(1) > 0)
         try Migrations(directory: TestDatabase.sqlDirectory).requireCurrent(connection)
         // Leases of the dumped loader run out.
@@ -118,7 +122,8 @@ struct IdenticalTests {
         for pipeline in [disturbed, restored] {
             let differences = expected.differences(try TableDump(pipeline.database.connect()))
             #expect(differences.isEmpty, "\(differences)")
-            #expect(try pipeline.database.connect().query("SELECT count(*) FROM nadi_store.dirty_hour")[0].integer(0) == 0)
+            #expect(
+                try pipeline.database.connect().query("SELECT count(*) FROM nadi_store.dirty_hour")[0].integer(0) == 0)
             expectClean(try await pipeline.audit())
         }
     }
@@ -130,7 +135,8 @@ struct IdenticalTests {
         let child = try ChildProcess("bash", ["-c", script, name] + arguments, output: folder["log"])
         let status = child.wait()
         try #require(
-            status == 0, "\(name): \(String(decoding: (try? DurableFile.read(path: folder["log"])) ?? [], as: UTF8.self))")
+            status == 0,
+            "\(name): \(String(decoding: (try? DurableFile.read(path: folder["log"])) ?? [], as: UTF8.self))")
     }
 
     /// The schema is migrated while a loader is under way: it ends in order; the next start of the old program is refused.

@@ -29,7 +29,9 @@ struct LedgerRetentionTests {
                 let id = "m\(month)-\(day)-\(line)"
                 own.append(TestEvents.prediction(time + Int64(line) * 60_000, id: id))
                 if line < 2 {
-                    own.append(TestEvents.outcome(time + 3_600_000, prediction: id, predictionTime_ms: time + Int64(line) * 60_000))
+                    own.append(
+                        TestEvents.outcome(
+                            time + 3_600_000, prediction: id, predictionTime_ms: time + Int64(line) * 60_000))
                 }
             }
             own.append(TestEvents.resource(time))
@@ -103,7 +105,9 @@ struct LedgerRetentionTests {
         }
         _ = try await keeping.load(reach: .all, joinNow: true, sweepNow: true)
         await keeping.close()
-        let forever = ["request_hour", "request_day", "feature_", "score_", "resource_hour", "outcome", "hour_edge_set"]
+        let forever = [
+            "request_hour", "request_day", "feature_", "score_", "resource_hour", "outcome", "hour_edge_set",
+        ]
         let left = try TableDump(fresh.database.connect()).only(forever)
         #expect(left.exact.count > 400)
         #expect(left.differences(try TableDump(connection).only(forever)).isEmpty)
@@ -141,7 +145,8 @@ struct LedgerRetentionTests {
         tardy.append(TestEvents.outcome(start(10), prediction: "m0-0-3", predictionTime_ms: start(0)))
         try await pipeline.put([tardy.seal(at: start(10), end: true)])
         _ = try await load(pipeline)
-        let arrival = try connection.query("SELECT sum(too_late)::bigint, sum(lines)::bigint FROM nadi_store.outcome_arrival")[0]
+        let arrival = try connection.query(
+            "SELECT sum(too_late)::bigint, sum(lines)::bigint FROM nadi_store.outcome_arrival")[0]
         #expect(arrival.integer(0) == 1)
         #expect(arrival.integer(1) == 61)
         try await expectBalanced(pipeline)
@@ -197,7 +202,9 @@ struct LedgerRetentionTests {
         try await pipeline.put([writer.seal(at: start(0) + 120_000, end: true)])
         #expect(try await load() == 1)
         let connection = try pipeline.database.connect()
-        try connection.query("UPDATE nadi_store.object SET claimed_at = now() - interval '8 days', loaded_at = now() - interval '8 days'")
+        try connection.query(
+            "UPDATE nadi_store.object SET claimed_at = now() - interval '8 days', loaded_at = now() - interval '8 days'"
+        )
         #expect(try await load() == 0)
         #expect(try connection.query("SELECT count(*) FROM nadi_store.object")[0].integer(0) == 0)
         #expect(try connection.query("SELECT sum(lines)::bigint FROM nadi_store.ledger_hour")[0].integer(0) == 4)
@@ -226,7 +233,8 @@ struct LedgerRetentionTests {
         let defaults = LoadSettings.Retention()
         #expect(
             try days() == [
-                "minute_days": defaults.minuteDays, "label_days": defaults.labelDays, "archive_days": defaults.archiveDays,
+                "minute_days": defaults.minuteDays, "label_days": defaults.labelDays,
+                "archive_days": defaults.archiveDays,
             ])
         #expect(defaults.minuteDays == 35 && defaults.labelDays == 100 && defaults.archiveDays == 400)
         let loader = pipeline.loader { $0.retention = Self.settings }
@@ -241,7 +249,8 @@ struct LedgerRetentionTests {
         try connection.execute("SELECT nadi_store.ensure_partition('request_minute', '2020-01-01')")
         func partitions() throws -> Int64 {
             try connection.query(
-                "SELECT count(*) FROM pg_inherits WHERE inhparent = 'nadi_store.request_minute'::regclass")[0].integer(0)
+                "SELECT count(*) FROM pg_inherits WHERE inhparent = 'nadi_store.request_minute'::regclass")[0].integer(
+                    0)
         }
         let reader = try pipeline.database.connect()
         try reader.execute("BEGIN; SELECT count(*) FROM nadi_store.request_minute")
@@ -266,10 +275,14 @@ struct LedgerRetentionTests {
             FROM generate_series(1, 300000) AS n;
             ANALYZE nadi_store.load_run;
             """)
-        let plan = try connection.query("EXPLAIN (ANALYZE, FORMAT text) SELECT * FROM nadi.complete_until").rows.map { $0.text(0) }
+        let plan = try connection.query("EXPLAIN (ANALYZE, FORMAT text) SELECT * FROM nadi.complete_until").rows.map {
+            $0.text(0)
+        }
         let runs = plan.filter { $0.contains("load_run") }
         #expect(!runs.isEmpty)
-        #expect(runs.allSatisfy { $0.contains("Index") && ($0.contains("rows=1 loops=") || $0.contains("never executed")) }, "\(plan.joined(separator: "\n"))")
+        #expect(
+            runs.allSatisfy { $0.contains("Index") && ($0.contains("rows=1 loops=") || $0.contains("never executed")) },
+            "\(plan.joined(separator: "\n"))")
         try Retention(LoadSettings.Retention()).apply(
             now_ms: LoadClock.now_ms() + 40 * LoadClock.day_ms, connection)
         #expect(try connection.query("SELECT count(*) FROM nadi_store.load_run")[0].integer(0) == 250_001)

@@ -40,7 +40,11 @@ struct LoadingThreadSafetyTests {
                 group.addTask {
                     try await thread.run { try $0.query("SELECT \(number)::int8")[0].integer(0) }
                 }
-                if number % 10 == 0 { group.addTask { await thread.close(); return 0 } }
+                if number % 10 == 0 {
+                    group.addTask {
+                        await thread.close(); return 0
+                    }
+                }
             }
             return try await group.reduce(0, +)
         }

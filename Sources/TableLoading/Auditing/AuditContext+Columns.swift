@@ -67,7 +67,8 @@ extension AuditContext {
         ] {
             try compare(
                 "day:\(table)_day", "\(table)_hour", keys, "date_trunc('day', hour, 'UTC')", "\(table)_day", "day",
-                columns, names: Self.seriesNames, leftWhere: scope.sqlDays("hour"), rightWhere: scope.sqlDays("day"), &report)
+                columns, names: Self.seriesNames, leftWhere: scope.sqlDays("hour"), rightWhere: scope.sqlDays("day"),
+                &report)
         }
     }
 

@@ -36,7 +36,8 @@ extension AuditContext {
                 fail(
                     "stray:\(key)",
                     "object \(key) does not stand in the folder of its own hour and host: it was copied or renamed, and is "
-                        + "not loaded", "Compare it with the object of the same name elsewhere, then delete it", &report)
+                        + "not loaded", "Compare it with the object of the same name elsewhere, then delete it", &report
+                )
             } else {
                 note("stray:\(key)", "\(key) is no object of Nadi's", &report)
             }
@@ -46,7 +47,8 @@ extension AuditContext {
                 fail(
                     "changed:\(entry.key)",
                     "object \(entry.key) was stored again since it was loaded, with other bytes: \(fault)",
-                    "Restore it (versioning, a copy); its hours cannot be rebuilt until then", lines: Int64(entry.lines),
+                    "Restore it (versioning, a copy); its hours cannot be rebuilt until then",
+                    lines: Int64(entry.lines),
                     host: entry.host, &report)
             } else {
                 note("changed:\(entry.key)", "object \(entry.key) was stored again, byte for byte the same", &report)
@@ -85,7 +87,8 @@ extension AuditContext {
                     "object \(key) (\(lines) lines) cannot be read: \(row.text(4)) (\(row.integer(5)) attempts)"
                         + (row.boolean(8) ? "; an object with the same content is loaded" : ""),
                     row.boolean(8)
-                        ? "It is a copy: delete it" : "Restore it from a copy, or accept the loss; it is tried again by itself",
+                        ? "It is a copy: delete it"
+                        : "Restore it from a copy, or accept the loss; it is tried again by itself",
                     lines: lines, host: host, &report)
             case "pending":
                 fail(

@@ -54,7 +54,8 @@ extension AuditReport {
         var out = ""
         for balance in balances where balance.left.lines != 0 || balance.right.lines != 0 {
             let sign = balance.left.lines == balance.right.lines ? "=" : balance.mustBeEqual ? "≠" : "…"
-            out += balance.name.padded(width) + "\(balance.left.lines)".padded(14, right: true) + " \(balance.left.source)"
+            out +=
+                balance.name.padded(width) + "\(balance.left.lines)".padded(14, right: true) + " \(balance.left.source)"
             out += "  \(sign)  \(balance.right.lines) \(balance.right.source)\n"
         }
         for balance in balances where balance.left.lines != balance.right.lines || balance.name == "killed writers" {
@@ -98,46 +99,52 @@ extension AuditReport {
         }
         if let completeUntil_ms { object.field("complete_until", Timestamp.format(completeUntil_ms)) }
         object.array("silent_hosts", silentHosts)
-        object.array("balances", balances.map { balance in
-            var one = JSONText()
-            one.field("name", balance.name)
-            one.field("left_source", balance.left.source)
-            one.field("left_lines", balance.left.lines)
-            one.field("right_source", balance.right.source)
-            one.field("right_lines", balance.right.lines)
-            one.field("exact", balance.mustBeEqual)
-            one.field("balanced", balance.isBalanced)
-            return one
-        })
-        object.array("findings", findings.map { finding in
-            var one = JSONText()
-            one.field("id", finding.id)
-            one.field("text", finding.text)
-            one.field("remedy", finding.remedy)
-            if !finding.host.isEmpty { one.field("host", finding.host) }
-            if !finding.writer.isEmpty { one.field("writer", finding.writer) }
-            if let lines = finding.lines { one.field("lines", lines) }
-            one.field("failure", finding.isFailure)
-            if let accepted = finding.accepted { one.field("accepted", accepted) }
-            return one
-        })
-        object.array("hosts", hosts.map { host in
-            var one = JSONText()
-            one.field("host", host.name)
-            one.field("state", host.status)
-            if let reported_ms = host.reported_ms { one.field("reported", Timestamp.format(reported_ms)) }
-            one.field("writers", host.writers)
-            one.field("open_writers", host.openWriters)
-            one.field("appended", host.appended)
-            one.field("appended_is_lower_bound", host.isLowerBound)
-            one.field("written", host.written)
-            one.field("dropped", host.dropped)
-            one.field("stored", host.stored)
-            one.field("unshipped_lines", host.unshipped)
-            one.field("unshipped_segments", host.unshippedSegments)
-            one.field("accepted_lost", host.lost)
-            return one
-        })
+        object.array(
+            "balances",
+            balances.map { balance in
+                var one = JSONText()
+                one.field("name", balance.name)
+                one.field("left_source", balance.left.source)
+                one.field("left_lines", balance.left.lines)
+                one.field("right_source", balance.right.source)
+                one.field("right_lines", balance.right.lines)
+                one.field("exact", balance.mustBeEqual)
+                one.field("balanced", balance.isBalanced)
+                return one
+            })
+        object.array(
+            "findings",
+            findings.map { finding in
+                var one = JSONText()
+                one.field("id", finding.id)
+                one.field("text", finding.text)
+                one.field("remedy", finding.remedy)
+                if !finding.host.isEmpty { one.field("host", finding.host) }
+                if !finding.writer.isEmpty { one.field("writer", finding.writer) }
+                if let lines = finding.lines { one.field("lines", lines) }
+                one.field("failure", finding.isFailure)
+                if let accepted = finding.accepted { one.field("accepted", accepted) }
+                return one
+            })
+        object.array(
+            "hosts",
+            hosts.map { host in
+                var one = JSONText()
+                one.field("host", host.name)
+                one.field("state", host.status)
+                if let reported_ms = host.reported_ms { one.field("reported", Timestamp.format(reported_ms)) }
+                one.field("writers", host.writers)
+                one.field("open_writers", host.openWriters)
+                one.field("appended", host.appended)
+                one.field("appended_is_lower_bound", host.isLowerBound)
+                one.field("written", host.written)
+                one.field("dropped", host.dropped)
+                one.field("stored", host.stored)
+                one.field("unshipped_lines", host.unshipped)
+                one.field("unshipped_segments", host.unshippedSegments)
+                one.field("accepted_lost", host.lost)
+                return one
+            })
         return String(decoding: object.closed, as: UTF8.self)
     }
 }

@@ -90,26 +90,30 @@ package struct RejectListing: Sendable {
     /// The same as one JSON object. Bytes that are no UTF-8 are replaced in `excerpt`.
     package var json: String {
         var object = JSONText()
-        object.array("totals", totals.map { total in
-            var one = JSONText()
-            one.field("reason", total.reason)
-            one.field("lines", total.lines)
-            one.field("kept", total.kept)
-            return one
-        })
-        object.array("lines", lines.map { line in
-            var one = JSONText()
-            one.field("sealed", Timestamp.format(line.sealed_ms))
-            one.field("host", line.host)
-            one.field("writer", line.writer)
-            one.field("segment", line.seq)
-            one.field("line", line.line)
-            one.field("reason", line.reason)
-            one.field("detail", line.detail)
-            one.field("excerpt", String(decoding: line.excerpt, as: UTF8.self))
-            one.field("object", line.object)
-            return one
-        })
+        object.array(
+            "totals",
+            totals.map { total in
+                var one = JSONText()
+                one.field("reason", total.reason)
+                one.field("lines", total.lines)
+                one.field("kept", total.kept)
+                return one
+            })
+        object.array(
+            "lines",
+            lines.map { line in
+                var one = JSONText()
+                one.field("sealed", Timestamp.format(line.sealed_ms))
+                one.field("host", line.host)
+                one.field("writer", line.writer)
+                one.field("segment", line.seq)
+                one.field("line", line.line)
+                one.field("reason", line.reason)
+                one.field("detail", line.detail)
+                one.field("excerpt", String(decoding: line.excerpt, as: UTF8.self))
+                one.field("object", line.object)
+                return one
+            })
         return String(decoding: object.closed, as: UTF8.self)
     }
 }

@@ -139,7 +139,8 @@ package struct WhereReport: Sendable {
         let predictions = matches.filter { $0.line.type == .prediction }
         if predictions.count > 1 {
             let counted = predictions.count(where: \.isCounted)
-            out += "\(predictions.count) prediction lines bear this id, \(counted) of them counted: each line counts once, "
+            out +=
+                "\(predictions.count) prediction lines bear this id, \(counted) of them counted: each line counts once, "
             out += "and labels join the first.\n\n"
         }
         for match in matches {
@@ -148,14 +149,16 @@ package struct WhereReport: Sendable {
             out += what.joined(separator: " ") + (line.time_ms.map { ", \(Timestamp.format($0))" } ?? "") + "\n"
             out += "  \(match.fate)\n"
             out += "  writer   \(match.writer)\n"
-            out += "  segment  \(match.seq), line \(line.line), sealed \(Timestamp.format(match.sealed_ms)), file \(match.file)\n"
+            out +=
+                "  segment  \(match.seq), line \(line.line), sealed \(Timestamp.format(match.sealed_ms)), file \(match.file)\n"
             out += "  object   \(match.object)\n"
             if line.reason != nil { out += "  text     \(Self.printable(line.excerpt))\n" }
         }
         if !isFound { out += notFound }
         for (object, reason) in unread { out += "not looked into: \(object): \(reason)\n" }
         for label in labels {
-            out += "\(label.type) \(label.name) = \(label.value), revision \(label.revision), \(Timestamp.format(label.time_ms))"
+            out +=
+                "\(label.type) \(label.name) = \(label.value), revision \(label.revision), \(Timestamp.format(label.time_ms))"
             out += "\n  \(label.fate)\n"
             if !label.place.isEmpty { out += "  segment  \(label.place)\n  object   \(label.object)\n" }
         }
@@ -168,10 +171,12 @@ package struct WhereReport: Sendable {
         if let completeUntil_ms {
             let last = windows.map(\.upperBound).max() ?? 0
             if completeUntil_ms < last {
-                out += "Everything is counted until \(Timestamp.format(completeUntil_ms)) only: it may be on its way, in a "
+                out +=
+                    "Everything is counted until \(Timestamp.format(completeUntil_ms)) only: it may be on its way, in a "
                 out += "spool or the bucket. Ask again later.\n"
             } else {
-                out += "Everything is counted until \(Timestamp.format(completeUntil_ms)): it was never written (dropped, or "
+                out +=
+                    "Everything is counted until \(Timestamp.format(completeUntil_ms)): it was never written (dropped, or "
                 out += "the client never sent it), or at another time (say --from and --to), or it is lost: see "
                 out += "`nadi audit`.\n"
             }
@@ -201,46 +206,51 @@ package struct WhereReport: Sendable {
         var object = JSONText()
         object.field("id", id)
         object.field("found", isFound)
-        object.array("searched", windows.map { "\(Timestamp.format($0.lowerBound))/\(Timestamp.format($0.upperBound))" })
+        object.array(
+            "searched", windows.map { "\(Timestamp.format($0.lowerBound))/\(Timestamp.format($0.upperBound))" })
         object.field("objects_read", objects)
         if let completeUntil_ms { object.field("complete_until", Timestamp.format(completeUntil_ms)) }
-        object.array("lines", matches.map { match in
-            var one = JSONText()
-            if let type = match.line.type { one.field("type", type.rawValue) }
-            if let time_ms = match.line.time_ms { one.field("time", Timestamp.format(time_ms)) }
-            one.field("model_name", match.line.model)
-            one.field("model_version", match.line.version)
-            one.field("name", match.line.name)
-            one.field("counted", match.isCounted)
-            if let reason = match.line.reason {
-                one.field("reject_reason", reason.rawValue)
-                one.field("reject_detail", match.line.detail)
-            }
-            one.field("fate", match.fate)
-            one.field("host", match.host)
-            one.field("writer", match.writer)
-            one.field("segment", match.seq)
-            one.field("line", match.line.line)
-            one.field("sealed", Timestamp.format(match.sealed_ms))
-            one.field("file", match.file)
-            one.field("object", match.object)
-            return one
-        })
-        object.array("labels", labels.map { label in
-            var one = JSONText()
-            one.field("type", label.type)
-            one.field("model_name", label.model)
-            one.field("name", label.name)
-            one.field("value", label.value)
-            one.field("revision", label.revision)
-            one.field("time", Timestamp.format(label.time_ms))
-            one.field("joined", label.joined_ms != nil)
-            if let joined_ms = label.joined_ms { one.field("joined_hour", Timestamp.format(joined_ms)) }
-            one.field("fate", label.fate)
-            one.field("place", label.place)
-            one.field("object", label.object)
-            return one
-        })
+        object.array(
+            "lines",
+            matches.map { match in
+                var one = JSONText()
+                if let type = match.line.type { one.field("type", type.rawValue) }
+                if let time_ms = match.line.time_ms { one.field("time", Timestamp.format(time_ms)) }
+                one.field("model_name", match.line.model)
+                one.field("model_version", match.line.version)
+                one.field("name", match.line.name)
+                one.field("counted", match.isCounted)
+                if let reason = match.line.reason {
+                    one.field("reject_reason", reason.rawValue)
+                    one.field("reject_detail", match.line.detail)
+                }
+                one.field("fate", match.fate)
+                one.field("host", match.host)
+                one.field("writer", match.writer)
+                one.field("segment", match.seq)
+                one.field("line", match.line.line)
+                one.field("sealed", Timestamp.format(match.sealed_ms))
+                one.field("file", match.file)
+                one.field("object", match.object)
+                return one
+            })
+        object.array(
+            "labels",
+            labels.map { label in
+                var one = JSONText()
+                one.field("type", label.type)
+                one.field("model_name", label.model)
+                one.field("name", label.name)
+                one.field("value", label.value)
+                one.field("revision", label.revision)
+                one.field("time", Timestamp.format(label.time_ms))
+                one.field("joined", label.joined_ms != nil)
+                if let joined_ms = label.joined_ms { one.field("joined_hour", Timestamp.format(joined_ms)) }
+                one.field("fate", label.fate)
+                one.field("place", label.place)
+                one.field("object", label.object)
+                return one
+            })
         object.array("not_read", unread.map { "\($0.object): \($0.reason)" })
         return String(decoding: object.closed, as: UTF8.self)
     }

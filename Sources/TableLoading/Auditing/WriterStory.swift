@@ -50,10 +50,13 @@ package struct WriterStory: Sendable {
         out += "  newest segment \(row.optionalTime(11).map { Timestamp.format($0) } ?? "none"), last reported "
         out += "\(row.optionalTime(12).map { Timestamp.format($0) } ?? "never")\n"
         if segments.isEmpty {
-            out += seq.map { "  segment \($0) is not in the ledger: it may be in the spool, or lost (see `nadi audit`)\n" } ?? ""
+            out +=
+                seq.map { "  segment \($0) is not in the ledger: it may be in the spool, or lost (see `nadi audit`)\n" }
+                ?? ""
         }
         for one in segments {
-            out += "  segment \(one.integer(0)), sealed \(Timestamp.format(one.time(5))): \(one.text(1)), \(one.integer(2)) lines"
+            out +=
+                "  segment \(one.integer(0)), sealed \(Timestamp.format(one.time(5))): \(one.text(1)), \(one.integer(2)) lines"
             out += one.text(1) == "loaded" ? ", \(one.integer(4)) of them rejected\n" : "\n"
             out += "    object \(one.text(6)) (\(one.text(7)))\n"
         }
@@ -70,17 +73,19 @@ package struct WriterStory: Sendable {
         object.field("written", row.integer(5))
         object.field("dropped", row.integer(6))
         object.field("stored", row.integer(7))
-        object.array("segments", segments.map { one in
-            var json = JSONText()
-            json.field("segment", one.integer(0))
-            json.field("state", one.text(1))
-            json.field("lines", one.integer(2))
-            json.field("rejected", one.integer(4))
-            json.field("sealed", Timestamp.format(one.time(5)))
-            json.field("object", one.text(6))
-            json.field("object_state", one.text(7))
-            return json
-        })
+        object.array(
+            "segments",
+            segments.map { one in
+                var json = JSONText()
+                json.field("segment", one.integer(0))
+                json.field("state", one.text(1))
+                json.field("lines", one.integer(2))
+                json.field("rejected", one.integer(4))
+                json.field("sealed", Timestamp.format(one.time(5)))
+                json.field("object", one.text(6))
+                json.field("object_state", one.text(7))
+                return json
+            })
         json = String(decoding: object.closed, as: UTF8.self)
     }
 }

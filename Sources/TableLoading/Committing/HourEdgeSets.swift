@@ -78,7 +78,8 @@ enum HourEdgeSets {
             """, values)
         if let first = other.first {
             throw overtaken(
-                "another reference of \(first.text(0)) was put in force while hour \(LoadClock.hourText(hour_ms)) UTC was read")
+                "another reference of \(first.text(0)) was put in force while hour \(LoadClock.hourText(hour_ms)) UTC was read"
+            )
         }
         try connection.query(
             "DELETE FROM nadi_store.hour_edge_set WHERE hour = $1 AND model_id <> ALL ($2::int[])",

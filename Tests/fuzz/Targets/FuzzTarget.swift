@@ -44,7 +44,8 @@ extension Array where Element == UInt8 {
     /// The parts before and after the first `separator`; all and nothing where there is none.
     func cut(at separator: [UInt8]) -> (head: [UInt8], tail: [UInt8]) {
         guard count >= separator.count else { return (self, []) }
-        for place in 0...(count - separator.count) where self[place..<place + separator.count].elementsEqual(separator) {
+        for place in 0...(count - separator.count) where self[place..<place + separator.count].elementsEqual(separator)
+        {
             return (Array(self[..<place]), Array(self[(place + separator.count)...]))
         }
         return (self, [])
