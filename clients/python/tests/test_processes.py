@@ -116,7 +116,7 @@ def test_fork_while_threads_write(spool):
         if child == 0:
             try:
                 writer.prediction("iris", "child")
-                writer.close()
+                writer.close(timeout=60)
                 os._exit(0)
             finally:
                 os._exit(1)
@@ -125,7 +125,7 @@ def test_fork_while_threads_write(spool):
     stop.set()
     for thread in threads:
         thread.join()
-    writer.close()
+    writer.close(timeout=60)
     assert results == [0] * 10
     read = Spool(spool)
     assert len(read.writers()) == 11
