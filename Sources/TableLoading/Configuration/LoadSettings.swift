@@ -45,8 +45,9 @@ package struct LoadSettings: Sendable {
     package struct BatchLimits: Sendable {
         /// Objects.
         package var objects = 256
-        /// Bytes before compression. Each batch merges all rows of its days once more: few large ones load a backlog a fifth
-        /// faster than many.
+        /// Bytes before compression.
+        ///
+        /// Each batch merges all rows of its days once more: few large ones load a backlog a fifth faster than many.
         package var rawBytes = 2 << 30
         /// Lines.
         package var lines = 1_500_000
