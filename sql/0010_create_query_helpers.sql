@@ -71,14 +71,18 @@ RETURN CASE WHEN greatest(abs(lower), abs(upper)) > 1e120 THEN NULL
             ELSE (lower + upper) / 2 END;
 COMMENT ON FUNCTION nadi_store.middle(float8, float8) IS 'The middle of a bin; null beyond 1e120, where sums and squares could overflow, which PostgreSQL refuses; 0 below 1e-150, where halves could underflow.';
 
+-- Functions that functions call for each row are plpgsql: SQL's bodies are read and planned anew at each call there.
 CREATE FUNCTION nadi_store.short_number(x float8, digits int DEFAULT 4) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE
-    WHEN x IS NULL THEN ''
-    WHEN abs(x) < 1e-300 THEN '0'
-    WHEN abs(x) >= 1e7 OR abs(x) < 1e-4 THEN ltrim(to_char(x, '9.' || repeat('9', digits - 1) || 'EEEE'))
-    ELSE trim_scale(round(x::numeric, digits - ceil(log(abs(x)))::int))::text
-END;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN CASE
+        WHEN x IS NULL THEN ''
+        WHEN abs(x) < 1e-300 THEN '0'
+        WHEN abs(x) >= 1e7 OR abs(x) < 1e-4 THEN ltrim(to_char(x, '9.' || repeat('9', digits - 1) || 'EEEE'))
+        ELSE trim_scale(round(x::numeric, digits - ceil(log(abs(x)))::int))::text
+    END;
+END
+$$;
 COMMENT ON FUNCTION nadi_store.short_number(float8, int) IS 'A number in words for people: four digits, or as many as told, an exponent where it is very large or small.';
 
 CREATE FUNCTION nadi_store.range_digits(lower float8, upper float8) RETURNS int
@@ -89,11 +93,15 @@ RETURN CASE WHEN lower IS NULL OR upper IS NULL OR upper <= lower OR greatest(ab
 COMMENT ON FUNCTION nadi_store.range_digits(float8, float8) IS 'How many digits tell the ends of a range apart, 4 to 15.';
 
 CREATE FUNCTION nadi_store.short_range(lower float8, upper float8) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (
-    SELECT CASE WHEN w.lower = w.upper THEN w.lower ELSE w.lower || ' to ' || w.upper END
-    FROM (SELECT nadi_store.range_digits(lower, upper) AS digits) d
-    CROSS JOIN LATERAL (SELECT nadi_store.short_number(lower, d.digits) AS lower, nadi_store.short_number(upper, d.digits) AS upper) w);
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    digits int := nadi_store.range_digits(lower, upper);
+    from_text text := nadi_store.short_number(lower, digits);
+    to_text text := nadi_store.short_number(upper, digits);
+BEGIN
+    RETURN CASE WHEN from_text = to_text THEN from_text ELSE from_text || ' to ' || to_text END;
+END
+$$;
 COMMENT ON FUNCTION nadi_store.short_range(float8, float8) IS 'A range in words for people, with as many digits as tell its ends apart; one number where it is one.';
 
 CREATE FUNCTION nadi_store.short_share(share float8) RETURNS text

@@ -94,16 +94,20 @@ COMMENT ON FUNCTION nadi_store.drift_measures(text, float8[], float8[], int[], f
 CREATE FUNCTION nadi_store.moved_bins(
     value_kind text, a float8[], b float8[], codes int[], bin_groups int[], lowers float8[], uppers float8[], open_ended boolean,
     n_a float8, n_b float8
-) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(string_agg(m.bin || ': ' || nadi_store.short_share(m.p) || ' to ' || nadi_store.short_share(m.q), '; '
+) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    -- What lies outside is as wide as it likes: its end has the digits of what lies inside.
+    digits int := nadi_store.range_digits(lowers[2], uppers[cardinality(uppers) - 1]);
+BEGIN
+    RETURN (SELECT coalesce(string_agg(m.bin || ': ' || nadi_store.short_share(m.p) || ' to ' || nadi_store.short_share(m.q), '; '
                                ORDER BY abs(m.q - m.p) DESC, m.bin), '')
     FROM (
         SELECT g.p, g.q,
                CASE WHEN value_kind = 'categorical' THEN CASE WHEN codes[g.first] = 0 THEN '(other or new)' ELSE coalesce(
                         (SELECT left(k.value, 60) FROM nadi_store.category k WHERE k.category_id = codes[g.first]), '(other or new)') END
                     WHEN open_ended AND g.first = 1 AND g.last = cardinality(lowers) THEN 'all values'
-                    WHEN open_ended AND g.first = 1 THEN 'below ' || nadi_store.short_number(g.upper, s.digits)
-                    WHEN open_ended AND g.last = cardinality(lowers) THEN 'above ' || nadi_store.short_number(g.lower, s.digits)
+                    WHEN open_ended AND g.first = 1 THEN 'below ' || nadi_store.short_number(g.upper, digits)
+                    WHEN open_ended AND g.last = cardinality(lowers) THEN 'above ' || nadi_store.short_number(g.lower, digits)
                     ELSE nadi_store.short_range(g.lower, g.upper) END AS bin
         FROM (
             SELECT min(c.place) AS first, max(c.place) AS last, min(c.lower) AS lower, max(c.upper) AS upper,
@@ -111,10 +115,9 @@ CREATE FUNCTION nadi_store.moved_bins(
             FROM nadi_store.drift_cells(value_kind, a, b, bin_groups, lowers, uppers, n_a, n_b) c
             GROUP BY CASE WHEN value_kind = 'categorical' THEN c.place ELSE c.bin_group END
         ) g
-        -- What lies outside is as wide as it likes: its end has the digits of what lies inside.
-        CROSS JOIN (SELECT nadi_store.range_digits(lowers[2], uppers[cardinality(uppers) - 1]) AS digits) s
         WHERE g.p <> g.q
         ORDER BY abs(g.q - g.p) DESC, g.first LIMIT 3
-    ) m
+    ) m);
+END
 $$;
 COMMENT ON FUNCTION nadi_store.moved_bins(text, float8[], float8[], int[], int[], float8[], float8[], boolean, float8, float8) IS 'The three of PSI''s groups, or categories, whose shares changed most, in words.';

@@ -5,7 +5,7 @@ import DurableIO
 ///
 /// The same segments in the same order give the same bytes (with one version of libzstd) and always the same key.
 /// Memory: the compressed object, and one segment's buffers.
-package struct BundleBuilder {
+package struct BundleBuilder: ~Copyable, Sendable {
     /// The compression level of the format.
     package static let level = 3
 
@@ -48,6 +48,9 @@ package struct BundleBuilder {
     private let host: String
     private var object: [UInt8] = []
     private var segments: [Manifest.Segment] = []
+    /// One for all segments: to set one up costs as much as to compress some hundred KiB. Safe, as nobody can have a copy of
+    /// the builder.
+    private nonisolated(unsafe) var encoder: ZstdEncoder?
 
     /// An empty object for a host's segments.
     ///
@@ -89,7 +92,7 @@ package struct BundleBuilder {
         let offset = object.count
         let cap = segments.isEmpty ? Int.max : cap
         do {
-            let encoder = try ZstdEncoder(level: BundleBuilder.level, contentSize: rawBytes)
+            let encoder = try encoder(for: rawBytes)
             var hash = SHA256()
             var lines = LineCount()
             var size = 0
@@ -127,6 +130,16 @@ package struct BundleBuilder {
         }
     }
 
+    private mutating func encoder(for rawBytes: Int) throws(CompressionError) -> ZstdEncoder {
+        if let encoder {
+            try encoder.start(contentSize: rawBytes)
+            return encoder
+        }
+        let made = try ZstdEncoder(level: BundleBuilder.level, contentSize: rawBytes)
+        encoder = made
+        return made
+    }
+
     /// Adds one segment that is in memory.
     @discardableResult
     package mutating func add(_ identity: Identity, bytes: [UInt8]) throws -> Manifest.Segment? {
@@ -140,6 +153,7 @@ package struct BundleBuilder {
         var object: [UInt8] = []
         swap(&object, &self.object)
         segments = []
+        encoder = nil
         ObjectTrailer.append(manifest, to: &object)
         return Bundle(object: object, manifest: manifest, sha256: SHA256.hash(object))
     }

@@ -41,6 +41,12 @@ import Testing
         try encoder.append(content, into: &second)
         try encoder.finish(into: &second)
         #expect(try Decoder.decode(second, limit: .max) == content)
+        // What it made before leaves no trace.
+        try encoder.start(contentSize: content.count)
+        var third: [UInt8] = []
+        try encoder.append(content, into: &third)
+        try encoder.finish(into: &third)
+        #expect(third == whole)
     }
 
     @Test func aWrongContentSizeIsRefused() throws {

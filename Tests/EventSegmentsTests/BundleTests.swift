@@ -102,4 +102,20 @@ import Testing
         for byte in text.utf8 { [byte].withUnsafeBytes { single.update($0) } }
         #expect(single == whole)
     }
+
+    /// Short lines and long ones are counted in different ways.
+    @Test(arguments: [1, 2, 31, 40, 300, 5_000])
+    func countsLinesOfEveryLength(longest: Int) {
+        var random = SeededGenerator(seed: UInt64(longest))
+        for _ in 0..<20 {
+            var bytes: [UInt8] = []
+            while bytes.count < 20_000 {
+                bytes += [UInt8](repeating: 0x2A, count: Int.random(in: 0..<longest, using: &random)) + [0x0A]
+            }
+            var count = LineCount()
+            let cut = Int.random(in: 0...bytes.count, using: &random)
+            for piece in [bytes[..<cut], bytes[cut...]] { piece.withUnsafeBytes { count.update($0) } }
+            #expect(count.total == bytes.count { $0 == 0x0A })
+        }
+    }
 }
