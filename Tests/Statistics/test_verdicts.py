@@ -2,6 +2,7 @@
 are several, tied scores; and the spellings of yes and no through the whole path."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ def labels():
         yield made
 
 
-def comparison(labels, model, last=200, first_version="1", second_version="2", **filters):
+def comparison(labels, model, last=20, first_version="1", second_version="2", **filters):
     rows = labels.call("compare_versions", model, 0, last, first_version=first_version, second_version=second_version, **filters)
     return {(r["measure"], r["outcome_name"] + r["currency"]): r for r in rows}
 
@@ -36,27 +37,30 @@ def conversions(labels, name, now, delay_hours=24):
                 labels.named(series, hour, "conversion", count=came, positive=came)
         # The clock of the warehouse: other predictions of that hour.
         labels.request(labels.series(name, version="clock"), {now - 1: 10})
+    labels.close_days(range(7))
 
 
 def test_a_younger_version_is_not_judged_by_what_has_not_come(labels):
     conversions(labels, "young", 120)
-    row = comparison(labels, "young")["conversion", "conversion"]
+    row = comparison(labels, "young", 120)["conversion", "conversion"]
     assert row["upper"] < 0 and row["p_value"] < 1e-20, "as it looks"
     assert row["comparison_state"] == "too_early"
-    assert comparison(labels, "young")["error_rate", ""]["comparison_state"] == "no_difference", "errors have no delay"
+    assert comparison(labels, "young", 120)["error_rate", ""]["comparison_state"] == "no_difference", "errors have no delay"
 
 
 def test_matured_leaves_out_what_is_too_young(labels):
     conversions(labels, "grown", 120 + 24 * 20)
-    rows = comparison(labels, "grown", 1000, matured="15 days")
+    rows = comparison(labels, "grown", 144, matured="15 days")
     row = rows["conversion", "conversion"]
     assert (row["first_count"], row["first_coverage"], row["second_coverage"]) == (96_000, 1, 1)
     assert row["comparison_state"] == "no_difference" and abs(row["difference"]) < 0.004
     # Half of version 2 is younger than 19.5 days.
-    half = comparison(labels, "grown", 1000, matured="468 hours")["conversion", "conversion"]
+    half = comparison(labels, "grown", 144, matured="468 hours")["conversion", "conversion"]
     assert (half["first_count"], half["second_count"], half["second_coverage"]) == (96_000, 36_000, 0.75)
-    none = comparison(labels, "grown", 1000, matured="30 days")["conversion", "conversion"]
-    assert (none["second_count"], none["second_coverage"], none["comparison_state"]) == (0, 0, "too_early")
+    none = comparison(labels, "grown", 144, matured="488 hours")["conversion", "conversion"]
+    assert (none["first_count"], none["second_count"], none["second_coverage"], none["comparison_state"]) == (96_000, 16_000, 1 / 3, "no_difference")
+    none = comparison(labels, "grown", 144, matured="504 hours")["conversion", "conversion"]
+    assert (none["first_count"], none["second_count"], none["second_coverage"], none["comparison_state"]) == (96_000, 0, 0, "too_early")
 
 
 def test_unlike_label_coverage_is_too_early(labels):
@@ -114,7 +118,8 @@ def test_a_class_among_yes_and_no(labels):
     pairs = {(r["predicted_class"], r["labelled_class"]): r["outcome_count"] for r in labels.call("confusion", "mixed", 0, 24)}
     assert len(pairs) == 5 and pairs["true", "1"] == 1 and sum(pairs.values()) == 2001
     hours, days = labels.performance("mixed", 1, 6), labels.performance("mixed", 0, 24)
-    assert {k[1:]: r["value"] for k, r in hours.items()} == {k[1:]: pytest.approx(r["value"], rel=1e-9) for k, r in days.items()}
+    assert {k[1:]: r["value"] for k, r in hours.items()} == {
+        k[1:]: r["value"] and pytest.approx(r["value"], rel=1e-9) for k, r in days.items()}
 
 
 def test_scores_of_several_classes_have_no_auc_beside_binary_ones(labels):
@@ -272,8 +277,8 @@ def test_an_hour_that_waits_for_its_join_says_so(labels):
     labels.request(series, {0: 1000, 1: 1000, 2: 1000})
     labels.named(series, 0, "click", count=50, positive=50)
     model = labels.query("SELECT model_id FROM nadi_store.model WHERE model_name = 'joining'")[0]["model_id"]
-    labels.copy("nadi_store.dirty_hour", ["model_id", "hour"], [[model, f"2026-01-05T0{h}:00:00Z"] for h in (0, 2)])
-    labels.query(f"INSERT INTO nadi_store.join_hour (model_id, hour) VALUES ({model}, '2026-01-05T00:00:00Z')")
+    labels.copy("nadi_store.dirty_hour", ["model_id", "hour", "waiting"], [[model, f"2026-01-05T0{h}:00:00Z", 1] for h in (0, 2)])
+    labels.query(f"INSERT INTO nadi_store.join_hour VALUES ({model}, '2026-01-05T00:00:00Z', 1, 1000, 50, 0)")
     assert [r["rate_state"] for r in labels.call("outcome_rates", "joining", 0, 3, "1 hour")] == ["measured", "no_outcomes", "waiting"]
     assert [r["rate_state"] for r in labels.call("outcome_rates", "joining", 0, 3)] == ["measured"], "a range is measured as far as it is"
 
@@ -313,11 +318,11 @@ def test_views_of_names_do_not_repeat_predictions(labels):
 def test_spellings_through_the_whole_path(tmp_path):
     """Each spelling as prediction and as label, of yes and no; a class's name; a prediction that failed."""
     yes, no = ["true", "YES", "positive", "1", "1.0", "+1", "0.7", 1, 0.5, True], ["false", "No", "negative", "0", "0.0", "-1", "0.49", 0, -1, False]
-    start = 1_767_571_200_000
+    start = int(time.time() * 1000) // 86_400_000 * 86_400_000 - 240 * 3_600_000
     said = [(a, b) for a in (*yes, *no) for b in (*yes, *no)]
     with Path(tmp_path) as path:
-        def events(model, pairs, **fields):
-            for k, (answer, label) in enumerate(pairs):
+        def events(model, pairs, first=0, **fields):
+            for k, (answer, label) in enumerate(pairs, first):
                 at = stamp(start + k * 1000)
                 yield {"id": f"{model}-{k}", "time": at, "model_name": model, "model_version": "1", "task": "binary", "prediction": answer,
                        "status": "ok", **fields}
@@ -325,7 +330,7 @@ def test_spellings_through_the_whole_path(tmp_path):
                        "prediction_id": f"{model}-{k}", "name": "label", "label": label}
 
         lines = [*events("spelled", said), *events("named", [("ham", "ham"), ("ham", "spam"), ("spam", "true")] * 100, score=0.9),
-                 *events("failing", [(True, True)] * 300), *events("failing", [(True, True)] * 400, status="error")]
+                 *events("failing", [(True, True)] * 300), *events("failing", [(True, True)] * 400, 300, status="error")]
         path.write([line for line in lines if line.get("type") != "outcome"])
         path.write([line for line in lines if line.get("type") == "outcome"])
         path.nadi("load", "--all", "--join-now")
@@ -347,4 +352,3 @@ def test_spellings_through_the_whole_path(tmp_path):
         row, = ask("outcome_rates", "failing")
         assert (int(row["outcome_count"]), float(row["positive_rate"])) == (300, 1)
         assert path.query("SELECT * FROM nadi.audit_balance WHERE NOT is_balanced") == []
-        path.nadi("audit")
