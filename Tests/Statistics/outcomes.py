@@ -26,6 +26,7 @@ class Labelled(Warehouse):
         self.edges = np.array([float(r["lower"]) for r in self.query("SELECT lower FROM nadi_store.score_edge ORDER BY bin")])
         self.classes = {}
         self.models = {}
+        self.made = {}
         self.waiting = None
 
     @contextlib.contextmanager
@@ -45,11 +46,22 @@ class Labelled(Warehouse):
 
     def series(self, model, version="1", variant="champion", key="all", value="all"):
         """A series of a model, which is made if it is not there."""
+        if (model, version) in self.made:
+            return self.made[model, version]
         return int(self.query(
             f"""WITH m AS (INSERT INTO nadi_store.model (model_name) VALUES ('{model}')
                            ON CONFLICT (model_name) DO UPDATE SET model_name = EXCLUDED.model_name RETURNING model_id)
                 INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
                 SELECT model_id, '{version}', '{variant}', 'production', '{key}', '{value}' FROM m RETURNING series_id""")[0]["series_id"])
+
+    def versions(self, model, versions):
+        """Makes the series of many versions at once."""
+        self.series(model, version="none")
+        values = ",".join(f"('{v}')" for v in versions)
+        self.made |= {(model, r["model_version"]): int(r["series_id"]) for r in self.query(
+            f"""INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
+                SELECT m.model_id, v, 'champion', 'production', 'all', 'all' FROM nadi_store.model m, (VALUES {values}) AS g(v)
+                WHERE m.model_name = '{model}' RETURNING model_version, series_id""")}
 
     def category(self, series, values):
         """Numbers of classes of a series' model, 0 for None."""
@@ -86,7 +98,7 @@ class Labelled(Warehouse):
                 said = np.array([v in YES for v in predicted])
                 right = said == yes if task == "binary" else np.array([p is not None and p == v for p, v in zip(predicted, labels)])
                 many = binary_and if task == "binary" else (predicted, labels)
-                ids = self.category(series, {*many[0], *many[1]})
+                ids = self.category(series, {*many[0], *many[1]}) if len(many[0]) else {}
                 pairs = {}
                 for p, v in zip(*many):
                     pairs[ids[p], ids[v]] = pairs.get((ids[p], ids[v]), 0) + 1

@@ -24,7 +24,7 @@ REASON = borrowed.missing(model.DATA)
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 FIRST, LAST = (replay.FIRST, replay.LAST) if borrowed.FULL else (datetime.date(2013, 4, 24), datetime.date(2013, 5, 1))
-SEED, LOADS = 7, 12 if borrowed.FULL else 3
+SEED, LOADS = 7, 12 if borrowed.FULL else 2
 #: What is known of the file from outside: rows, and rows without an arrival delay.
 YEAR, NEVER_LABELLED = 336_776, 9_430
 
