@@ -165,20 +165,25 @@ import Testing
             "Quality": ["p.value", "p.lower", "p.upper", "p.sample_count AS n"], "Label coverage": ["p.label_coverage"],
             "Label delay": ["p.delay_p50_seconds", "p.delay_p95_seconds"],
             "Estimate beside truth": [
-                "p.estimate", "p.estimate_lower", "p.sample_count >= 200 THEN p.value", "p.lower", "p.upper", "p.sample_count AS n",
+                "p.estimate", "p.estimate_lower", "p.sample_count >= 200 THEN p.value", "p.lower", "p.upper",
+                "p.sample_count AS n",
             ],
             "Calibration": ["p.score_mean", "p.positive_share", "p.lower", "p.upper", "p.labelled_count"],
             "Confusion": ["p.outcome_count", "p.share_of_label"],
             "Quality of the whole range": ["p.performance_state", "p.lower", "p.sample_count", "p.label_coverage"],
             "Estimated performance of the whole range": ["p.estimate", "p.lower", "p.upper"],
             "Can the estimates be trusted?": ["p.trust_state", "p.reason", "p.sample_count", "p.label_coverage"],
-            "Clicks and conversions": ["p.rate", "p.rate_lower", "p.rate_upper", "p.sample_count AS n", "p.rate_state"],
+            "Clicks and conversions": [
+                "p.rate", "p.rate_lower", "p.rate_upper", "p.sample_count AS n", "p.rate_state",
+            ],
             "Value per prediction": [
-                "p.value_per_prediction", "p.currency = ", "p.lower", "p.upper", "p.value_count AS n", "p.value_state",
+                "p.value_per_prediction", "p.currency = ", "p.lower", "p.upper", "p.value_count AS n",
+                "p.value_state",
             ],
             "Feedback": ["p.rate", "p.rate_lower", "p.rate_upper", "p.sample_count AS n", "p.rate_state"],
             "Versions compared": [
-                "v.comparison_state", "v.difference", "v.lower", "v.upper", "v.p_value", "v.first_count", "v.first_coverage", "matured =>",
+                "v.comparison_state", "v.difference", "v.lower", "v.upper", "v.p_value", "v.first_count",
+                "v.first_coverage", "matured =>",
             ],
         ]
         #expect(Set(row.compactMap { $0["title"]?.text }) == Set(columns.keys))

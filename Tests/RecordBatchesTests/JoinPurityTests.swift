@@ -150,14 +150,14 @@ struct JoinPurityTests {
             let kept = Set(rows.keys.map(\.name.currency))
             let values = mine.filter { $0.value != nil && kept.contains($0.currency ?? "") }
             #expect(rows.values.reduce(0) { $0 + $1.valueCount } == Int64(values.count))
-            let labels = mine.filter { $0.type == .outcome && $0.name == "label" && ($0.label != nil || $0.number != nil) }
+            func isLabel(_ outcome: TestOutcome) -> Bool {
+                outcome.type == .outcome && outcome.name == "label" && (outcome.label != nil || outcome.number != nil)
+            }
+            let labels = mine.filter(isLabel)
             let labelled = join.outcomes.filter { $0.key.hasPrefix(model) }.values.reduce(0) { $0 + $1.labelled }
             #expect(labelled == Int64(labels.count))
             let failed = join.outcomes.filter { $0.key.hasPrefix(model) }.values.reduce(0) { $0 + $1.failedLabelled }
-            let allLabels = all.count {
-                $0.model == model && $0.type == .outcome && $0.name == "label" && ($0.label != nil || $0.number != nil)
-            }
-            #expect(labelled + failed == Int64(allLabels))
+            #expect(labelled + failed == Int64(all.count { $0.model == model && isLabel($0) }))
         }
     }
 }

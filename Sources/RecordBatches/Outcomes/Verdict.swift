@@ -44,7 +44,9 @@ package enum Verdict: Equatable, Sendable {
         }
     }
 
-    /// Without a label, by value and score. Thumbs are up or down: what is not above 0 is down.
+    /// Without a label, by value and score.
+    ///
+    /// Thumbs are up or down: what is not above 0 is down.
     init(value: Double?, score: Double?, isThumbs: Bool) {
         if (value ?? 0) > 0 || (score ?? 0) > 0 {
             self = .yes
