@@ -20,8 +20,8 @@ COMMENT ON FUNCTION nadi_store.performance_measures() IS 'The measures of nadi.p
 -- scores are even, 2 % less where they are normal); half a pair alone is 0.007 off where all scores lie in ten bins. It is the most
 -- that cov(S, F(S)) can be (Cauchy and Schwarz): where a bin holds two or three values, which moments cannot tell, the truth lies
 -- between half a pair and this. slack is what the bins' insides add in all, by which the interval is wider on that side.
--- Its error is Hanley and McNeil's (1982) at the AUC with half a hit and half a miss more of the rarer class, whose number is rarer:
--- taken at 1 it would be 0. The errors of Brier score and log loss take a bin's positive and negative rows at their mean scores.
+-- Its error is Hanley and McNeil's (1982) at the AUC with half a hit and half a miss more of the rarer class, of which there
+-- are rarer: taken at 1 it would be 0. The errors of Brier score and log loss take a bin's positive and negative rows at their mean scores.
 -- Those of macro means are linearised over the multinomial confusion counts, with a right and a wrong prediction more of each class.
 -- Classes -1 and -2 are positive and negative of binary tasks, 0 (other) is no class. Score bins below 0 are -1 less the bin, of
 -- tasks that are not binary: they have no AUC.

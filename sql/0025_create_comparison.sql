@@ -64,7 +64,7 @@ BEGIN
         FROM nadi_store.judged_estimates(model, from_time - (to_time - from_time), from_time, bucket, versions, variants, environments,
             slice_key, slice_values) j
         WHERE EXISTS (SELECT FROM asked a WHERE a.at = (SELECT min(at) FROM asked) AND a.disagrees IS NULL AND a.estimate IS NOT NULL
-                          AND a.measure <> 'prediction_psi' AND (a.any_labels = 0 OR a.performance_state IS NOT NULL))
+                          AND a.measure <> 'prediction_psi' AND (a.any_labels = 0 OR a.performance_state <> 'not_measured'))
     ), carried AS (
         SELECT k.*, max(CASE WHEN k.disagrees IS NOT NULL THEN k.at END) OVER w AS judged_at,
                (array_agg(k.disagrees) FILTER (WHERE k.disagrees IS NOT NULL) OVER w) AS verdicts
@@ -74,15 +74,16 @@ BEGIN
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN 'no_estimate'
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'disagrees'
                 WHEN c.disagrees IS NOT NULL THEN 'agrees'
-                WHEN c.any_labels = 0 THEN 'no_labels' WHEN c.performance_state IS NULL THEN 'not_measured' ELSE 'too_few' END,
+                WHEN c.any_labels = 0 THEN 'no_labels' WHEN coalesce(c.performance_state, 'not_measured') = 'not_measured' THEN 'not_measured' ELSE 'too_few' END,
            CASE WHEN c.estimate IS NULL OR c.measure = 'prediction_psi' THEN c.reason
                 WHEN c.disagrees THEN 'the labels say ' || round(c.value::numeric, 3) || ', the scores promise '
                     || round(c.estimate::numeric, 3)
                 WHEN c.disagrees IS NOT NULL THEN ''
                 WHEN c.verdicts[cardinality(c.verdicts)] THEN 'too few labels yet; those of the window from '
                     || to_char(c.judged_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC disagreed'
-                WHEN c.any_labels = 0 THEN 'no labels yet' WHEN c.performance_state IS NULL THEN 'labels do not say it'
+                WHEN c.any_labels = 0 THEN 'no labels yet' WHEN coalesce(c.performance_state, 'not_measured') = 'not_measured' THEN 'labels do not say it'
                 WHEN c.n < 200 THEN 'fewer than 200 scores' WHEN c.labels < 200 THEN 'fewer than 200 labels'
+                WHEN c.performance_state = 'too_few' THEN 'fewer than 10 labels of the rarer class'
                 ELSE 'the labels allow no value' END
     FROM carried c WHERE c.part = 1
     ORDER BY c.at, array_position(ARRAY['accuracy', 'precision', 'recall', 'f1', 'roc_auc'], c.measure);

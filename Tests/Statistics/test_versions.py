@@ -342,3 +342,13 @@ def test_nothing_to_trust(labels):
     assert [(r["trust_state"], r["reason"]) for r in trust(labels, "unlabelled", 0, 2)] == [
         ("no_labels", "no labels yet"), ("too_few", "fewer than 200 labels")]
     assert labels.call("estimate_and_truth", "no such model", 0, 1) == []
+
+
+def test_one_positive_label_refutes_no_estimate(labels):
+    """An AUC of 1 whose interval of one positive would not meet the estimate's."""
+    world(labels, "rare truth", [(3000, 0, 0)])
+    series = int(labels.query("SELECT series_id FROM nadi.series WHERE model_name = 'rare truth'")[0]["series_id"])
+    p = np.linspace(0.05, 0.6, 250)
+    labels.label(series, 0, predicted=spell(p > 0.5), labels=spell(p == p.max()), scores=p)
+    row, = trust(labels, "rare truth", 0, 1, "roc_auc", None)
+    assert row["value"] == 1 and (row["trust_state"], row["reason"]) == ("too_few", "fewer than 10 labels of the rarer class")
