@@ -150,6 +150,7 @@ CREATE TABLE nadi_store.outcome_hour (
     series_id           int NOT NULL,
     hour                timestamptz NOT NULL,
     labelled            bigint NOT NULL,
+    failed_labelled     bigint NOT NULL DEFAULT 0,
     classified          bigint NOT NULL,
     correct             bigint NOT NULL,
     binary_count             bigint NOT NULL DEFAULT 0,
@@ -181,7 +182,7 @@ CREATE TABLE nadi_store.outcome_hour (
     PRIMARY KEY (series_id, hour)
 ) WITH (fillfactor = 85);
 CREATE INDEX outcome_hour_hour ON nadi_store.outcome_hour (hour);
-COMMENT ON TABLE nadi_store.outcome_hour IS 'Labels joined to the predictions of an hour (the prediction''s hour): predictions labelled, class labels compared, correct ones; of binary tasks, whatever the spelling, compared ones, positive labels, positive predictions, both positive; confusion counts (category ids, 0 for other), per score bin n, sum y, p, p^2, p y, log loss, regression errors (prediction - label) and the sums of their labels, label delay in seconds. Replaced whole by each join pass.';
+COMMENT ON TABLE nadi_store.outcome_hour IS 'Labels joined to the predictions of an hour (the prediction''s hour). labelled: successful predictions with a label; failed_labelled: failed ones, which count nowhere else. classified, correct: class labels compared, right ones. Of them binary: where task is binary and prediction and label both say yes or no, whatever the spelling: compared ones, positive labels, positive predictions, both positive. Confusion counts of all others (category ids, 0 for other). Per score bin n, sum y, p, p^2, p y, of what is not binary under -1 less the bin (the score is then the chance that the predicted class is right); log loss, regression errors (prediction - label) and the sums of their labels, label delay in seconds. Replaced whole by each join pass.';
 CREATE TABLE nadi_store.outcome_day (LIKE nadi_store.outcome_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
 ALTER TABLE nadi_store.outcome_day RENAME hour TO day;
 ALTER TABLE nadi_store.outcome_day ADD PRIMARY KEY (series_id, day);
@@ -206,7 +207,7 @@ CREATE TABLE nadi_store.named_outcome_hour (
     PRIMARY KEY (series_id, hour, event_type, name, currency)
 ) WITH (fillfactor = 85);
 CREATE INDEX named_outcome_hour_hour ON nadi_store.named_outcome_hour (hour);
-COMMENT ON TABLE nadi_store.named_outcome_hour IS 'All outcomes and feedback joined to the predictions of an hour (the prediction''s hour), labels too, by type, name and currency (empty where there is none): how many, how many say yes and no, values and scores with their squares. positive: the label is yes (true, 1, yes, positive, a number of at least 0.5; of feedback also up, thumbs_up, like, good), or without a label the value or the score is above 0; negative: the label is no (false, 0, no, negative, down, thumbs_down, dislike, bad), or without a label the score is below 0, or 0 where the name is thumbs. Names beyond a cap stand under other. Replaced whole by each join pass.';
+COMMENT ON TABLE nadi_store.named_outcome_hour IS 'Outcomes and feedback joined to the successful predictions of an hour, by type, name and currency (empty where there is none). By the prediction''s hour, labels too: how many, how many say yes and no, values and scores with their squares. positive: the label is yes (true, yes, positive, a number of at least 0.5, also as text; of feedback also up, thumbs_up, like, good), or without a label the value or the score is above 0; negative: the label is no (false, no, negative, a lesser number; of feedback also down, thumbs_down, dislike, bad), or without a label the score is below 0, or where the name is thumbs neither value nor score is above 0. Names beyond a cap stand under other. Replaced whole by each join pass.';
 CREATE TABLE nadi_store.named_outcome_day (LIKE nadi_store.named_outcome_hour INCLUDING DEFAULTS) WITH (fillfactor = 85);
 ALTER TABLE nadi_store.named_outcome_day RENAME hour TO day;
 ALTER TABLE nadi_store.named_outcome_day ADD PRIMARY KEY (series_id, day, event_type, name, currency);

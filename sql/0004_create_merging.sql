@@ -267,7 +267,7 @@ CREATE FUNCTION nadi_store.derive_outcome_day(the_day timestamptz) RETURNS void 
               GROUP BY 1, 2) AS s GROUP BY 1
     )
     SELECT d.*, hash_record_extended(ROW(d.*), 0) FROM (
-    SELECT h.series_id, the_day, sum(h.labelled)::bigint, sum(h.classified)::bigint, sum(h.correct)::bigint,
+    SELECT h.series_id, the_day, sum(h.labelled)::bigint, sum(h.failed_labelled)::bigint, sum(h.classified)::bigint, sum(h.correct)::bigint,
            sum(h.binary_count)::bigint, sum(h.label_positive_count)::bigint, sum(h.predicted_positive_count)::bigint,
            sum(h.true_positive_count)::bigint,
            coalesce(c.predicted, '{}'), coalesce(c.labels, '{}'), coalesce(c.counts, '{}'),
@@ -345,7 +345,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.age_out_day(date, int, timestamptz) IS 'Drops one day of outcomes past label_days, counts its rows as aged_out and closes its hours to joins; null where none can go.';
+COMMENT ON FUNCTION nadi_store.age_out_day(date, int, timestamptz) IS 'Drops one day of outcomes past label_days, counts its rows as aged_out and closes its hours. No join comes after; null where none can go.';
 
 -- Outcomes whose prediction was never found go by their arrival, a week after they were loaded, so that several sweeps have
 -- looked for them. At most `most` rows: the caller goes on until fewer go. It holds the outcome locks of all models.
@@ -369,4 +369,4 @@ CREATE FUNCTION nadi_store.age_out_unplaced(first_kept date, the_now timestamptz
     )
     SELECT coalesce(sum(n), 0)::bigint FROM added
 $$;
-COMMENT ON FUNCTION nadi_store.age_out_unplaced(date, timestamptz, bigint) IS 'Deletes outcomes past label_days whose prediction''s hour never became known, and counts them as aged_out; a bounded number at a time.';
+COMMENT ON FUNCTION nadi_store.age_out_unplaced(date, timestamptz, bigint) IS 'Deletes outcomes past label_days whose prediction''s hour never became known, a bounded number at a time. They count as aged_out.';

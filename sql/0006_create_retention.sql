@@ -223,4 +223,4 @@ BEGIN
     RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.drop_ledger(timestamptz, timestamptz) IS 'Drops the ledger''s oldest month once it is past retention; its sums stay in expired_hour, expired_arrival, expired_ledger and writer.';
+COMMENT ON FUNCTION nadi_store.drop_ledger(timestamptz, timestamptz) IS 'Drops the ledger''s oldest month once it is past retention. Its sums stay in expired_hour, expired_arrival, expired_ledger and writer.';

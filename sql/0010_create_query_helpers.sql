@@ -69,7 +69,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN greatest(abs(lower), abs(upper)) > 1e120 THEN NULL
             WHEN abs(lower + upper) < 1e-150 THEN 0
             ELSE (lower + upper) / 2 END;
-COMMENT ON FUNCTION nadi_store.middle(float8, float8) IS 'The middle of a bin; null beyond 1e120, where sums and squares could overflow, which PostgreSQL refuses; 0 below 1e-150, where halves could underflow.';
+COMMENT ON FUNCTION nadi_store.middle(float8, float8) IS 'The middle of a bin. Null beyond 1e120, where sums and squares could overflow, which PostgreSQL refuses; 0 below 1e-150, where halves could underflow.';
 
 -- Functions that functions call for each row are plpgsql: SQL's bodies are read and planned anew at each call there.
 CREATE FUNCTION nadi_store.short_number(x float8, digits int DEFAULT 4) RETURNS text
@@ -146,7 +146,7 @@ BEGIN
     RETURN sign(d) * sqrt(greatest(0, g));
 END
 $$;
-COMMENT ON FUNCTION nadi_store.share_root(float8, float8, float8, float8) IS 'y of m against x of n: the signed root of the likelihood ratio statistic G of the 2 x 2 table with Yates'' correction (observed counts half a count nearer to the expected), about standard normal where the shares are one; positive where the second is larger; 0 where nothing can be said.';
+COMMENT ON FUNCTION nadi_store.share_root(float8, float8, float8, float8) IS 'y of m against x of n, as a normal deviate. The signed root of the likelihood ratio statistic G of the 2 x 2 table with Yates'' correction (observed counts half a count nearer to the expected), about standard normal where the shares are one; positive where the second is larger; 0 where nothing can be said.';
 
 CREATE FUNCTION nadi_store.wilson_bound(successes float8, trials float8, direction int) RETURNS float8
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -172,13 +172,13 @@ BEGIN
         FROM nadi_store.series s JOIN nadi_store.model m USING (model_id)
         WHERE m.model_name = model
           AND (versions IS NULL OR s.model_version = ANY (versions))
-          AND (variants IS NULL OR s.model_variant = ANY (variants))
+          AND (variants IS NULL OR s.model_variant = ANY (variants) OR '(served)' = ANY (variants) AND s.model_variant <> 'shadow')
           AND (environments IS NULL OR s.environment = ANY (environments))
           AND s.slice_key = matching_series.slice_key
           AND (slice_values IS NULL OR s.slice_value = ANY (slice_values))), '{}');
 END
 $$;
-COMMENT ON FUNCTION nadi_store.matching_series(text, text[], text[], text[], text, text[]) IS 'The series of one model and one slice key that a function adds up; null filters take all. Refuses a null slice_key.';
+COMMENT ON FUNCTION nadi_store.matching_series(text, text[], text[], text[], text, text[]) IS 'The series of one model and one slice key that a function adds up; null filters take all. The variant (served) stands for all but shadow. Refuses a null slice_key.';
 
 CREATE FUNCTION nadi_store.matching_features(model text, roles text[], features text[]) RETURNS int[]
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -273,39 +273,40 @@ END
 $$;
 COMMENT ON FUNCTION nadi_store.feature_rows(int[], int[], timestamptz, timestamptz, interval) IS 'Feature rows of a range, each as coarse as allowed; the column hour holds the start of its hour or day.';
 
-CREATE FUNCTION nadi_store.score_rows(series int[], from_time timestamptz, to_time timestamptz, bucket interval)
-RETURNS SETOF nadi_store.score_hour LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
+-- kind: a null of the hour table's row type, whose name says the day table's.
+CREATE FUNCTION nadi_store.grained_rows(kind anyelement, series int[], from_time timestamptz, to_time timestamptz, bucket interval)
+RETURNS SETOF anyelement LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 500 AS $$
 DECLARE
-    g nadi_store.grains := nadi_store.grains(from_time, to_time, bucket, false);
+    g      nadi_store.grains := nadi_store.grains(from_time, to_time, bucket, false);
+    hours  text := format('SELECT * FROM %s WHERE series_id = ANY ($1) AND hour >= $2 AND hour < $3', pg_typeof(kind));
 BEGIN
-    RETURN QUERY SELECT * FROM nadi_store.score_hour r
-        WHERE r.series_id = ANY (series) AND r.hour >= g.head_from AND r.hour < g.head_to;
+    RETURN QUERY EXECUTE hours USING series, g.head_from, g.head_to;
     IF g.day_from IS NOT NULL THEN
-        RETURN QUERY SELECT * FROM nadi_store.score_day r
-            WHERE r.series_id = ANY (series) AND r.day >= g.day_from AND r.day < g.day_to;
-        RETURN QUERY SELECT * FROM nadi_store.score_hour r
-            WHERE r.series_id = ANY (series) AND r.hour >= g.tail_from AND r.hour < g.tail_to;
+        RETURN QUERY EXECUTE format('SELECT * FROM %s WHERE series_id = ANY ($1) AND day >= $2 AND day < $3',
+            replace(pg_typeof(kind)::text, '_hour', '_day')) USING series, g.day_from, g.day_to;
+        RETURN QUERY EXECUTE hours USING series, g.tail_from, g.tail_to;
     END IF;
 END
+$$;
+COMMENT ON FUNCTION nadi_store.grained_rows(anyelement, int[], timestamptz, timestamptz, interval) IS 'Rows of a range from an hour table and its day table, each as coarse as allowed. The column hour holds the start of its hour or day.';
+
+CREATE FUNCTION nadi_store.score_rows(series int[], from_time timestamptz, to_time timestamptz, bucket interval)
+RETURNS SETOF nadi_store.score_hour LANGUAGE sql STABLE PARALLEL SAFE ROWS 500 AS $$
+    SELECT * FROM nadi_store.grained_rows(NULL::nadi_store.score_hour, series, from_time, to_time, bucket)
 $$;
 COMMENT ON FUNCTION nadi_store.score_rows(int[], timestamptz, timestamptz, interval) IS 'Score rows of a range, each as coarse as allowed; the column hour holds the start of its hour or day.';
 
 CREATE FUNCTION nadi_store.outcome_rows(series int[], from_time timestamptz, to_time timestamptz, bucket interval)
-RETURNS SETOF nadi_store.outcome_hour LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
-DECLARE
-    g nadi_store.grains := nadi_store.grains(from_time, to_time, bucket, false);
-BEGIN
-    RETURN QUERY SELECT * FROM nadi_store.outcome_hour r
-        WHERE r.series_id = ANY (series) AND r.hour >= g.head_from AND r.hour < g.head_to;
-    IF g.day_from IS NOT NULL THEN
-        RETURN QUERY SELECT * FROM nadi_store.outcome_day r
-            WHERE r.series_id = ANY (series) AND r.day >= g.day_from AND r.day < g.day_to;
-        RETURN QUERY SELECT * FROM nadi_store.outcome_hour r
-            WHERE r.series_id = ANY (series) AND r.hour >= g.tail_from AND r.hour < g.tail_to;
-    END IF;
-END
+RETURNS SETOF nadi_store.outcome_hour LANGUAGE sql STABLE PARALLEL SAFE ROWS 500 AS $$
+    SELECT * FROM nadi_store.grained_rows(NULL::nadi_store.outcome_hour, series, from_time, to_time, bucket)
 $$;
 COMMENT ON FUNCTION nadi_store.outcome_rows(int[], timestamptz, timestamptz, interval) IS 'Outcome rows of a range, each as coarse as allowed; the column hour holds the start of its hour or day.';
+
+CREATE FUNCTION nadi_store.named_outcome_rows(series int[], from_time timestamptz, to_time timestamptz, bucket interval)
+RETURNS SETOF nadi_store.named_outcome_hour LANGUAGE sql STABLE PARALLEL SAFE ROWS 500 AS $$
+    SELECT * FROM nadi_store.grained_rows(NULL::nadi_store.named_outcome_hour, series, from_time, to_time, bucket)
+$$;
+COMMENT ON FUNCTION nadi_store.named_outcome_rows(int[], timestamptz, timestamptz, interval) IS 'Named outcome rows of a range, each as coarse as allowed; the column hour holds the start of its hour or day.';
 
 CREATE FUNCTION nadi.bucket_width(from_time timestamptz, to_time timestamptz, requested interval DEFAULT NULL, max_points int DEFAULT 60)
 RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -316,9 +317,31 @@ RETURN coalesce(
     interval '28 days' * greatest(
         ceil(extract(epoch FROM to_time - from_time) / 2419200 / max_points),
         ceil(extract(epoch FROM coalesce(requested, interval '0')) / 2419200))::int);
-COMMENT ON FUNCTION nadi.bucket_width(timestamptz, timestamptz, interval, int) IS 'The narrowest of 1, 2, 5, 10, 30 minutes, 1, 3, 6 hours, 1, 2, 7, 28 days that cuts a range into fewer than max_points buckets. requested: a width that the answer must not fall below. Buckets start at Monday 2001-01-01 UTC plus multiples of the width.';
+COMMENT ON FUNCTION nadi.bucket_width(timestamptz, timestamptz, interval, int) IS 'The narrowest width that cuts a range into fewer than max_points buckets. One of 1, 2, 5, 10, 30 minutes, 1, 3, 6 hours, 1, 2, 7, 28 days. requested: a width that the answer must not fall below. Buckets start at Monday 2001-01-01 UTC plus multiples of the width.';
 
 CREATE FUNCTION nadi_store.bucket_of(at timestamptz, bucket interval, from_time timestamptz) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN bucket IS NULL THEN from_time ELSE date_bin(bucket, at, '2001-01-01 00:00:00+00') END;
 COMMENT ON FUNCTION nadi_store.bucket_of(timestamptz, interval, timestamptz) IS 'The start of the bucket that holds a time; without a bucket the start of the range.';
+
+CREATE FUNCTION nadi_store.row_width(from_time timestamptz, to_time timestamptz, bucket interval) RETURNS interval
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN bucket IS NOT NULL THEN nadi.bucket_width(from_time, to_time, greatest(interval '1 hour', bucket)) END;
+COMMENT ON FUNCTION nadi_store.row_width(timestamptz, timestamptz, interval) IS 'The width of the rows that are asked for by bucket, at least an hour; null for the whole range.';
+
+CREATE FUNCTION nadi_store.predicted(series int[], from_time timestamptz, to_time timestamptz, width interval)
+RETURNS TABLE (at timestamptz, n bigint) LANGUAGE sql STABLE PARALLEL SAFE ROWS 60 AS $$
+    SELECT nadi_store.bucket_of(r.hour, width, from_time), sum(r.predictions - r.failed_predictions)::bigint
+    FROM nadi_store.request_rows(series, from_time, to_time, width, false) r GROUP BY 1
+$$;
+COMMENT ON FUNCTION nadi_store.predicted(int[], timestamptz, timestamptz, interval) IS 'Successful predictions by bucket: what shares of labels, clicks and values are of. Outcomes of failed ones count nowhere.';
+
+CREATE FUNCTION nadi_store.least_count() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 200;
+COMMENT ON FUNCTION nadi_store.least_count() IS 'Of how many something must be for its state not to be too_few.';
+
+CREATE FUNCTION nadi_store.binary_pairs(two float8, yes float8, said float8, hit float8)
+RETURNS TABLE (predicted int, label int, n float8) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 4 AS $$
+    SELECT * FROM (VALUES (-1, -1, hit), (-1, -2, said - hit), (-2, -1, yes - hit), (-2, -2, two - said - yes + hit)) AS v(predicted, label, n)
+    WHERE v.n > 0
+$$;
+COMMENT ON FUNCTION nadi_store.binary_pairs(float8, float8, float8, float8) IS 'Pairs of a binary task, -1 positive and -2 negative, from its four numbers. All, positive labels, positive predictions, both.';

@@ -84,11 +84,11 @@ SELECT r.hour AS bucket_start, (r.hour AT TIME ZONE 'UTC')::date AS bucket_date,
        o.correct / nullif(o.classified, 0)::float8 AS accuracy,
        coalesce(o.binary_count, 0) AS binary_count, coalesce(o.label_positive_count, 0) AS label_positive_count,
        coalesce(o.predicted_positive_count, 0) AS predicted_positive_count, coalesce(o.true_positive_count, 0) AS true_positive_count,
-       coalesce(o.log_loss_count, 0) AS log_loss_count, o.log_loss_sum / nullif(o.log_loss_count, 0) AS log_loss_mean,
-       coalesce(o.error_count, 0) AS regression_count, o.error_sum / nullif(o.error_count, 0) AS error_mean,
-       o.error_abs_sum / nullif(o.error_count, 0) AS absolute_error_mean,
-       sqrt(o.error_square_sum / nullif(o.error_count, 0)) AS root_mean_square_error,
-       coalesce(o.delay_count, 0) AS delay_count, o.delay_sum / nullif(o.delay_count, 0) AS delay_mean_seconds
+       coalesce(o.log_loss_count, 0) AS log_loss_count, nadi_store.mean_over(o.log_loss_sum, nullif(o.log_loss_count, 0)) AS log_loss_mean,
+       coalesce(o.error_count, 0) AS regression_count, nadi_store.mean_over(o.error_sum, nullif(o.error_count, 0)) AS error_mean,
+       nadi_store.mean_over(o.error_abs_sum, nullif(o.error_count, 0)) AS absolute_error_mean,
+       sqrt(nadi_store.mean_over(o.error_square_sum, nullif(o.error_count, 0))) AS root_mean_square_error,
+       coalesce(o.delay_count, 0) AS delay_count, nadi_store.mean_over(o.delay_sum, nullif(o.delay_count, 0)) AS delay_mean_seconds
 FROM nadi_store.request_hour r JOIN nadi.series s USING (series_id)
 LEFT JOIN nadi_store.outcome_hour o ON o.series_id = r.series_id AND o.hour = r.hour;
 COMMENT ON VIEW nadi.outcome_hour IS 'Labels that have arrived for the predictions of an hour: how many, how right, how late. By the prediction''s hour; rows change as labels come.';
@@ -102,38 +102,42 @@ SELECT r.day AS bucket_start, (r.day AT TIME ZONE 'UTC')::date AS bucket_date,
        o.correct / nullif(o.classified, 0)::float8 AS accuracy,
        coalesce(o.binary_count, 0) AS binary_count, coalesce(o.label_positive_count, 0) AS label_positive_count,
        coalesce(o.predicted_positive_count, 0) AS predicted_positive_count, coalesce(o.true_positive_count, 0) AS true_positive_count,
-       coalesce(o.log_loss_count, 0) AS log_loss_count, o.log_loss_sum / nullif(o.log_loss_count, 0) AS log_loss_mean,
-       coalesce(o.error_count, 0) AS regression_count, o.error_sum / nullif(o.error_count, 0) AS error_mean,
-       o.error_abs_sum / nullif(o.error_count, 0) AS absolute_error_mean,
-       sqrt(o.error_square_sum / nullif(o.error_count, 0)) AS root_mean_square_error,
-       coalesce(o.delay_count, 0) AS delay_count, o.delay_sum / nullif(o.delay_count, 0) AS delay_mean_seconds
+       coalesce(o.log_loss_count, 0) AS log_loss_count, nadi_store.mean_over(o.log_loss_sum, nullif(o.log_loss_count, 0)) AS log_loss_mean,
+       coalesce(o.error_count, 0) AS regression_count, nadi_store.mean_over(o.error_sum, nullif(o.error_count, 0)) AS error_mean,
+       nadi_store.mean_over(o.error_abs_sum, nullif(o.error_count, 0)) AS absolute_error_mean,
+       sqrt(nadi_store.mean_over(o.error_square_sum, nullif(o.error_count, 0))) AS root_mean_square_error,
+       coalesce(o.delay_count, 0) AS delay_count, nadi_store.mean_over(o.delay_sum, nullif(o.delay_count, 0)) AS delay_mean_seconds
 FROM nadi_store.request_day r JOIN nadi.series s USING (series_id)
 LEFT JOIN nadi_store.outcome_day o ON o.series_id = r.series_id AND o.day = r.day;
 COMMENT ON VIEW nadi.outcome_day IS 'Labels that have arrived for the predictions of a UTC day: how many, how right, how late. By the prediction''s day; rows change as labels come.';
 
 CREATE VIEW nadi.confusion_hour AS
 SELECT o.hour AS bucket_start, s.series_id, s.model_name, s.model_version, s.model_variant, s.environment, s.slice_key, s.slice_value,
-       coalesce(p.value, '(other)') AS predicted_class, coalesce(l.value, '(other)') AS labelled_class, c.n AS outcome_count
+       CASE c.predicted WHEN -1 THEN 'positive' WHEN -2 THEN 'negative' ELSE coalesce(p.value, '(other)') END AS predicted_class,
+       CASE c.label WHEN -1 THEN 'positive' WHEN -2 THEN 'negative' ELSE coalesce(l.value, '(other)') END AS labelled_class,
+       c.n AS outcome_count
 FROM nadi_store.outcome_hour o JOIN nadi.series s USING (series_id)
-CROSS JOIN LATERAL unnest(o.confusion_predicted, o.confusion_labels, o.confusion_counts) AS c(predicted, label, n)
+CROSS JOIN LATERAL (
+    SELECT * FROM unnest(o.confusion_predicted, o.confusion_labels, o.confusion_counts) AS u(predicted, label, n)
+    UNION ALL
+    SELECT b.predicted, b.label, b.n::bigint
+    FROM nadi_store.binary_pairs(o.binary_count, o.label_positive_count, o.predicted_positive_count, o.true_positive_count) b) c
 LEFT JOIN nadi_store.category p ON p.category_id = c.predicted
 LEFT JOIN nadi_store.category l ON l.category_id = c.label;
-COMMENT ON VIEW nadi.confusion_hour IS 'Predicted against labelled classes by the prediction''s hour. One row a pair that occurred.';
+COMMENT ON VIEW nadi.confusion_hour IS 'Predicted against labelled classes by the prediction''s hour. One row a pair that occurred; positive and negative in binary tasks, whatever the spelling.';
 
 CREATE VIEW nadi.named_outcome_hour AS
 SELECT o.hour AS bucket_start, (o.hour AT TIME ZONE 'UTC')::date AS bucket_date,
        s.series_id, s.model_name, s.model_version, s.model_variant, s.environment, s.slice_key, s.slice_value,
-       o.event_type, o.name AS outcome_name, o.currency, r.predictions - r.failed_predictions AS prediction_count, o.count AS outcome_count,
+       o.event_type, o.name AS outcome_name, o.currency, o.count AS outcome_count,
        o.positive_count, o.negative_count, o.value_count, o.value_sum, o.score_count, o.score_sum
-FROM nadi_store.named_outcome_hour o JOIN nadi.series s USING (series_id)
-LEFT JOIN nadi_store.request_hour r ON r.series_id = o.series_id AND r.hour = o.hour;
-COMMENT ON VIEW nadi.named_outcome_hour IS 'Outcomes and feedback that came for the predictions of an hour, by name (label, click, revenue, thumbs). One row a name and currency; rows change as outcomes come. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';
+FROM nadi_store.named_outcome_hour o JOIN nadi.series s USING (series_id);
+COMMENT ON VIEW nadi.named_outcome_hour IS 'Outcomes and feedback that came for the successful predictions of an hour, by name and currency. A name without outcomes has no row: rates need nadi.outcome_hour for the predictions, or nadi.outcome_rates and nadi.outcome_values, with intervals. Rows change as outcomes come.';
 
 CREATE VIEW nadi.named_outcome_day AS
 SELECT o.day AS bucket_start, (o.day AT TIME ZONE 'UTC')::date AS bucket_date,
        s.series_id, s.model_name, s.model_version, s.model_variant, s.environment, s.slice_key, s.slice_value,
-       o.event_type, o.name AS outcome_name, o.currency, r.predictions - r.failed_predictions AS prediction_count, o.count AS outcome_count,
+       o.event_type, o.name AS outcome_name, o.currency, o.count AS outcome_count,
        o.positive_count, o.negative_count, o.value_count, o.value_sum, o.score_count, o.score_sum
-FROM nadi_store.named_outcome_day o JOIN nadi.series s USING (series_id)
-LEFT JOIN nadi_store.request_day r ON r.series_id = o.series_id AND r.day = o.day;
-COMMENT ON VIEW nadi.named_outcome_day IS 'Outcomes and feedback that came for the predictions of a UTC day, by name (label, click, revenue, thumbs). One row a name and currency; rows change as outcomes come. Rates with intervals: nadi.outcome_rates, nadi.outcome_values.';
+FROM nadi_store.named_outcome_day o JOIN nadi.series s USING (series_id);
+COMMENT ON VIEW nadi.named_outcome_day IS 'Outcomes and feedback that came for the successful predictions of a UTC day, by name and currency. A name without outcomes has no row: rates need nadi.outcome_day for the predictions, or nadi.outcome_rates and nadi.outcome_values, with intervals. Rows change as outcomes come.';

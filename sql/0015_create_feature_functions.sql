@@ -88,4 +88,4 @@ BEGIN
     FROM bars b, ends e GROUP BY b.bar ORDER BY 1;
 END
 $$;
-COMMENT ON FUNCTION nadi.feature_histogram(text, text, timestamptz, timestamptz, int, text[], text[], text[], text) IS 'A numeric feature''s distribution over a range in about equally wide bars; counts and edges are exact, empty bars have no row. bins: how many bars between minimum and maximum. feature_role: prediction for a regression''s own numbers. versions, variants, environments: null takes all. Bars cannot be narrower than 2 % of their value.';
+COMMENT ON FUNCTION nadi.feature_histogram(text, text, timestamptz, timestamptz, int, text[], text[], text[], text) IS 'A numeric feature''s distribution over a range in about equally wide bars. Counts and edges are exact, empty bars have no row. bins: how many bars between minimum and maximum. feature_role: prediction for a regression''s own numbers. versions, variants, environments: null takes all. Bars cannot be narrower than 2 % of their value.';

@@ -10,7 +10,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_cata
 DECLARE
     ids int[] := nadi_store.matching_series(model, versions, variants, environments, slice_key, slice_values);
     feature_ids int[] := nadi_store.matching_features(model, ARRAY['prediction'], NULL);
-    width interval := CASE WHEN bucket IS NOT NULL THEN nadi.bucket_width(from_time, to_time, greatest(interval '1 hour', bucket)) END;
+    width interval := nadi_store.row_width(from_time, to_time, bucket);
 BEGIN
     RETURN QUERY
     SELECT x.at, coalesce(k.value, '(other)'), sum(x.n)::bigint, (sum(x.n) / nullif(sum(sum(x.n)) OVER (PARTITION BY x.at), 0))::float8

@@ -124,7 +124,7 @@ BEGIN
     WHERE day::timestamp AT TIME ZONE 'UTC' >= from_time AND day::timestamp AT TIME ZONE 'UTC' < to_time;
 END
 $$;
-COMMENT ON FUNCTION nadi.audit_periods(timestamptz, timestamptz) IS 'Lines by the ledger and by the tables for each hour (predictions, resources, deployments) and each day of arrival (outcomes, feedback). The two are equal, or nadi audit names the hour.';
+COMMENT ON FUNCTION nadi.audit_periods(timestamptz, timestamptz) IS 'Lines by the ledger and by the tables for each hour, or day of arrival. Predictions, resources and deployments by hour, outcomes and feedback by arrival. The two are equal, or nadi audit names the hour.';
 
 -- The equations: both sides, each from another program's record. Those of writers and objects can be had for one host.
 -- A range takes writers heard of in it, objects sealed in it, events of its hours, labels that arrived in it.

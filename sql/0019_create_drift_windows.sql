@@ -32,7 +32,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
           WHERE hours = 24 AND r.series_id = ANY (series) AND r.day >= from_time AND r.day < to_time
           GROUP BY r.day HAVING sum(r.predictions - r.failed_predictions) > 0) b
 $$;
-COMMENT ON FUNCTION nadi_store.busy_windows(int[], timestamptz, timestamptz, int) IS 'How many hours or days (hours 1 or 24) that begin in a range have at least 200 successful predictions, or a quarter of the mean where that is less.';
+COMMENT ON FUNCTION nadi_store.busy_windows(int[], timestamptz, timestamptz, int) IS 'How many hours or days (hours 1 or 24) that begin in a range have enough successful predictions. At least 200, or a quarter of the mean where that is less.';
 
 -- Over the reference's spread of days a morning is red every day. A range holds as much as a window of W hours if it has nine
 -- tenths of the busy hours (at least 200 predictions) that the reference's windows had, and that the same window had a week ago.
@@ -70,7 +70,7 @@ BEGIN
     RETURN unit;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.spread_hours(int, int[], timestamptz, timestamptz) IS 'The longest of a reference''s own windows (hours) that a range can be compared with: no longer than it is, and none that it is but the unfinished begin of. Null without a range.';
+COMMENT ON FUNCTION nadi_store.spread_hours(int, int[], timestamptz, timestamptz) IS 'The longest of a reference''s own windows (hours) that a range can be compared with. No longer than it is, and none that it is but the unfinished begin of. Null without a range.';
 
 -- Windows are numbered as they stand in froms and tos. width: set where they are buckets of that width in order, which are
 -- then read at once; null: each is read by itself.
@@ -270,7 +270,7 @@ BEGIN
     LEFT JOIN predictions pa ON pa.w = s.w_a LEFT JOIN predictions pb ON pb.w = s.w_b;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.drift_pairs(text, int[], timestamptz[], timestamptz[], interval, int[], int[], int[], text[], text[]) IS 'Counts of windows beside a reference''s or another window''s, feature by feature, in the finest bins that both have: the reference''s edges, else fixed log bins; categories; score bins. usable values of rows; unseen: what the baseline does not list; outside: below its least and above its greatest value.';
+COMMENT ON FUNCTION nadi_store.drift_pairs(text, int[], timestamptz[], timestamptz[], interval, int[], int[], int[], text[], text[]) IS 'Counts of windows beside a reference''s or another window''s, feature by feature. In the finest bins that both have: the reference''s edges, else fixed log bins; categories; score bins. usable values of rows; unseen: what the baseline does not list; outside: below its least and above its greatest value.';
 
 -- States and reasons.
 CREATE FUNCTION nadi_store.drift_rows(

@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(outside > 0 AND baseline_count > 0 AND current_count > 0
     AND outside * ln(current_count / (baseline_count + current_count))
         + ln(outside + 1 - outside * current_count / (baseline_count + current_count)) < -11.512925464970229, false);
-COMMENT ON FUNCTION nadi_store.outside_is_significant(float8, float8, float8) IS 'Whether so many values outside the extremes of the baseline come by chance less than once in 100,000: rho^k ((k + 1) - k rho) with rho = M / (N + M).';
+COMMENT ON FUNCTION nadi_store.outside_is_significant(float8, float8, float8) IS 'Whether so many values outside the extremes of the baseline come by chance less than once in 100,000. By rho^k ((k + 1) - k rho) with rho = M / (N + M).';
 
 CREATE FUNCTION nadi_store.outside_count(
     row_edge_set int, reference int, reference_minimum float8, reference_maximum float8,
@@ -21,7 +21,7 @@ CREATE FUNCTION nadi_store.outside_count(
             WHERE nadi_store.bin_lower(c.code) > reference_maximum OR nadi_store.bin_upper(c.code) < reference_minimum)
     END
 $$;
-COMMENT ON FUNCTION nadi_store.outside_count(int, int, float8, float8, bigint, float8, float8, bigint[], int[], bigint[]) IS 'Values of a row outside the extremes of a reference: exact where the row is on its edges, else those whose 2 % bin lies wholly outside; null where the row has neither.';
+COMMENT ON FUNCTION nadi_store.outside_count(int, int, float8, float8, bigint, float8, float8, bigint[], int[], bigint[]) IS 'Values of a row outside the extremes of a reference. Exact where the row is on its edges, else those whose 2 % bin lies wholly outside; null where the row has neither.';
 
 CREATE FUNCTION nadi.data_quality(
     model text, from_time timestamptz, to_time timestamptz,
@@ -145,4 +145,4 @@ BEGIN
     ORDER BY m.role DESC, m.feature_name;
 END
 $$;
-COMMENT ON FUNCTION nadi.data_quality(text, timestamptz, timestamptz, text[], text[], text[], text, text[], text[], text[]) IS 'Each feature of a range, and the prediction, beside the reference in force at its end, for the hours since that one came after another. value_kind: numeric or categorical, the reference''s, else what most values are. missing_rate and wrong_type_rate (values of the other kind or of no kind) are shares of the successful predictions; out_of_range_rate (outside the reference''s extremes; from 2 % bins, and then at least, where the hours are not on its edges) and new_category_rate (values in categories that the reference lacks) of value_count. is_constant: one value alone. quality_state: no_predictions, too_few (fewer than 200), no_reference, usual, changed (a rate differs at 1e-5), bad (also at least 0.1 worse, and worse than the reference''s own windows of that length; or constant where it was not, unless slice_values chose that value). reason says what. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.data_quality(text, timestamptz, timestamptz, text[], text[], text[], text, text[], text[], text[]) IS 'Each feature of a range, and the prediction, beside the reference in force at its end. For the hours since that one came after another. value_kind: numeric or categorical, the reference''s, else what most values are. missing_rate and wrong_type_rate (values of the other kind or of no kind) are shares of the successful predictions; out_of_range_rate (outside the reference''s extremes; from 2 % bins, and then at least, where the hours are not on its edges) and new_category_rate (values in categories that the reference lacks) of value_count. is_constant: one value alone. quality_state: no_predictions, too_few (fewer than 200), no_reference, usual, changed (a rate differs at 1e-5), bad (also at least 0.1 worse, and worse than the reference''s own windows of that length; or constant where it was not, unless slice_values chose that value). reason says what. Null filters take all; slice_key: one tag, or all.';

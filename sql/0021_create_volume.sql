@@ -9,7 +9,7 @@ RETURN CASE WHEN dispersion > 1e-9
     THEN greatest(0, sinh(greatest(0, asinh(sqrt((expected + 0.375) * dispersion))
              + direction * 4.417173413469024 / 2 * sqrt(dispersion * (1 + 1.2 / weeks)))) ^ 2 / dispersion - 0.375)
     ELSE greatest(0, greatest(0, sqrt(expected + 0.375) + direction * 4.417173413469024 / 2 * sqrt(1 + 1.2 / weeks)) ^ 2 - 0.375) END;
-COMMENT ON FUNCTION nadi_store.volume_bound(float8, float8, float8, int) IS 'What a count of negative binomial law (variance mu + dispersion mu^2) exceeds by chance about once in 100,000, where its mean is only known from the median of so many weeks. direction: -1 lower, 1 upper.';
+COMMENT ON FUNCTION nadi_store.volume_bound(float8, float8, float8, int) IS 'What a count of negative binomial law (variance mu + dispersion mu^2) exceeds by chance about once in 100,000. Its mean is only known from the median of so many weeks. direction: -1 lower, 1 upper.';
 
 CREATE FUNCTION nadi.volume(
     model text, from_time timestamptz, to_time timestamptz, bucket interval DEFAULT '1 hour',
@@ -89,4 +89,4 @@ BEGIN
     ORDER BY c.at;
 END
 $$;
-COMMENT ON FUNCTION nadi.volume(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'Requests, bucket by bucket, against the same time of the last four weeks: expected_count is their median, lower_count and upper_count what chance alone leaves once in 100,000, with the over-dispersion that the weeks show (negative binomial). week_count: weeks since the model''s first request that are known. volume_state: no_history (fewer than two weeks), low, high, usual, or incomplete (not all events of the bucket are counted yet, so that few says nothing). bucket: least width, at least an hour, widened to at most 60 rows, or to rows of 7 days; rows divide a week. Weeks are UTC''s: for up to four weeks after clocks change, an hour is compared with those of an hour earlier or later by the clock. Null filters take all; slice_key: one tag, or all.';
+COMMENT ON FUNCTION nadi.volume(text, timestamptz, timestamptz, interval, text[], text[], text[], text, text[]) IS 'Requests, bucket by bucket, against the same time of the last four weeks. expected_count is their median, lower_count and upper_count what chance alone leaves once in 100,000, with the over-dispersion that the weeks show (negative binomial). week_count: weeks since the model''s first request that are known. volume_state: no_history (fewer than two weeks), low, high, usual, or incomplete (not all events of the bucket are counted yet, so that few says nothing). bucket: least width, at least an hour, widened to at most 60 rows, or to rows of 7 days; rows divide a week. Weeks are UTC''s: for up to four weeks after clocks change, an hour is compared with those of an hour earlier or later by the clock. Null filters take all; slice_key: one tag, or all.';

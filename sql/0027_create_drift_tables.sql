@@ -68,7 +68,7 @@ BEGIN
     RETURN written;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.refresh_drift(int, timestamptz[]) IS 'Computes drift_hour of these hours of a model and drift_day of their days anew, against the reference in force at each; returns the rows written. Hours without a reference or predictions get none.';
+COMMENT ON FUNCTION nadi_store.refresh_drift(int, timestamptz[]) IS 'Computes drift_hour of these hours of a model and drift_day of their days anew. Against the reference in force at each; returns the rows written. Hours without a reference or predictions get none.';
 
 CREATE VIEW nadi.reference AS
 SELECT r.reference_id, m.model_name, r.reference_name, r.source AS reference_source, r.task, r.row_count,
@@ -122,7 +122,7 @@ BEGIN
     RETURN found;
 END
 $$;
-COMMENT ON FUNCTION nadi_store.mark_drift(int, timestamptz) IS 'Marks the loaded hours from an activation to the next one, so that the next loader computes their drift anew; returns how many.';
+COMMENT ON FUNCTION nadi_store.mark_drift(int, timestamptz) IS 'Marks the loaded hours from an activation to the next one, to have their drift computed anew. By the next loader; returns how many.';
 
 CREATE VIEW nadi.drift_hour AS
 SELECT d.hour AS bucket_start, (d.hour AT TIME ZONE 'UTC')::date AS bucket_date, m.model_name, d.reference_id, r.reference_name,

@@ -21,6 +21,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA nadi_store FROM nadi_reader;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA nadi_store FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA nadi_store TO nadi_loader;
 GRANT EXECUTE ON FUNCTION nadi_store.bin_power(int), nadi_store.bin_lower(int), nadi_store.bin_upper(int), nadi_store.bin_value(int),
+    nadi_store.mean_over(float8, float8), nadi_store.binary_pairs(float8, float8, float8, float8),
     nadi_store.audit_equations(text, timestamptz, timestamptz) TO nadi_reader;
 
 DO $$

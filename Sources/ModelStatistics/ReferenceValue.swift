@@ -36,18 +36,14 @@ package enum KindChoice: String, Sendable, CaseIterable {
 }
 
 extension ReferenceValue {
-    /// The texts that say no, in small letters; those that say yes are the loader's.
-    private static let no: Set<String> = ["0", "false", "no", "negative"]
+    /// Whether a text says yes or no, as the loader takes it.
+    static func isYesOrNo(_ text: String) -> Bool { Verdict(text: text) != .neither }
 
-    /// Whether a text, in whatever letters, is a word for yes or no.
-    static func isYesOrNo(_ text: String) -> Bool { Positive.holds(text) || no.contains(text.lowercased()) }
-
-    /// What counts as yes, as the loader counts predictions: true, numbers from 0.5, the texts 1, true, yes and positive;
-    /// nil where there is no value.
+    /// What counts as yes, as the loader counts predictions; nil where there is no value.
     var isPositive: Bool? {
         switch self {
         case .number(let number): number >= 0.5
-        case .text(let text): Positive.holds(text)
+        case .text(let text): Verdict(text: text) == .yes
         case .bool(let flag): flag
         case .missing, .other: nil
         }

@@ -20,12 +20,6 @@ for unit in ("hour", "day"):
         f"outcome_{unit}", keys, COUNTS, SUMS, f"SELECT * FROM outcome_{unit}",
         f"SELECT {head}, {', '.join(COUNTS + SUMS)} FROM {rows}")
     equal &= compare(
-        f"outcome_{unit} confusion", {**keys, "predicted": "VARCHAR", "label_class": "VARCHAR"}, ["n"], [],
-        f"SELECT * FROM confusion_{unit}",
-        f"SELECT {head}, p.value AS predicted, l.value AS label_class, u.n "
-        f"FROM {rows}, unnest(confusion_predicted, confusion_labels, confusion_counts) AS u (p, l, n) "
-        f"JOIN nadi_store.category p ON p.category_id = u.p JOIN nadi_store.category l ON l.category_id = u.l")
-    equal &= compare(
         f"outcome_{unit} scores", {**keys, "bin": "INTEGER"}, ["n"], ["y", "p", "p2", "py"], f"SELECT * FROM score_{unit}",
         f"SELECT {head}, u.* FROM {rows}, unnest(score_bins, score_counts, score_sum_y, score_sum_p, score_sum_p2, "
         f"score_sum_py) AS u (bin, n, y, p, p2, py)")

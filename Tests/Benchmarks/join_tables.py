@@ -71,14 +71,12 @@ PARTS = {
         coalesce(sum(-ln(CASE WHEN label THEN greatest(score, 1e-15) ELSE greatest(1 - score, 1e-15) END))
                  FILTER (score IS NOT NULL), 0) AS log_loss_sum,
         count(*) AS delay_count, sum(delay_ms)::DOUBLE / 1000 AS delay_sum"""),
-    "confusion": ("prediction::VARCHAR AS predicted, label::VARCHAR AS label_class", "count(*) AS n"),
     "score": ("bin", "count(*) AS n, sum(label::INTEGER)::DOUBLE AS y, sum(score) AS p, sum(score * score) AS p2, "
               "sum(CASE WHEN label THEN score ELSE 0 END) AS py"),
     "delay": ("log_bin(delay_ms::DOUBLE / 1000) AS delay_bin", "count(*) AS n"),
     "named": ("", "count(*) AS n, count(*) FILTER (label) AS positive, count(*) FILTER (NOT label) AS negative"),
 }
 SOURCES = {
-    "confusion": "(SELECT * FROM joined WHERE prediction IS NOT NULL)",
     "score": "(SELECT * FROM joined ASOF JOIN bin ON joined.score >= bin.lower WHERE score IS NOT NULL)",
 }
 for name, (keys, sums) in PARTS.items():

@@ -162,24 +162,36 @@ import Testing
         let start = try #require(all.firstIndex { $0["title"]?.text == "Is it right?" })
         let row = all[(start + 1)...].prefix { $0["type"]?.text != "row" }
         let columns: [String: [String]] = [
-            "Quality": ["p.value", "p.lower", "p.upper"], "Label coverage": ["p.label_coverage"],
+            "Quality": ["p.value", "p.lower", "p.upper", "p.sample_count AS n"], "Label coverage": ["p.label_coverage"],
             "Label delay": ["p.delay_p50_seconds", "p.delay_p95_seconds"],
-            "Estimate beside truth": ["p.estimate", "p.estimate_lower", "p.value", "p.lower", "p.upper"],
-            "Calibration": ["p.score_mean", "p.positive_share", "p.lower", "p.upper"],
+            "Estimate beside truth": [
+                "p.estimate", "p.estimate_lower", "p.sample_count >= 200 THEN p.value", "p.lower", "p.upper",
+                "p.sample_count AS n",
+            ],
+            "Calibration": ["p.score_mean", "p.positive_share", "p.lower", "p.upper", "p.labelled_count"],
             "Confusion": ["p.outcome_count", "p.share_of_label"],
             "Quality of the whole range": ["p.performance_state", "p.lower", "p.sample_count", "p.label_coverage"],
             "Estimated performance of the whole range": ["p.estimate", "p.lower", "p.upper"],
             "Can the estimates be trusted?": ["p.trust_state", "p.reason", "p.sample_count", "p.label_coverage"],
-            "Clicks and conversions": ["p.positive_rate", "p.positive_lower", "p.positive_upper"],
-            "Value per prediction": ["p.value_per_prediction", "p.currency", "p.lower", "p.upper"],
-            "Feedback": ["p.negative_rate", "p.negative_lower", "p.positive_rate"],
-            "Versions compared": ["v.comparison_state", "v.difference", "v.lower", "v.upper", "v.p_value", "v.first_count"],
+            "Clicks and conversions": [
+                "p.rate", "p.rate_lower", "p.rate_upper", "p.sample_count AS n", "p.rate_state",
+            ],
+            "Value per prediction": [
+                "p.value_per_prediction", "p.currency = ", "p.lower", "p.upper", "p.value_count AS n",
+                "p.value_state",
+            ],
+            "Feedback": ["p.rate", "p.rate_lower", "p.rate_upper", "p.sample_count AS n", "p.rate_state"],
+            "Versions compared": [
+                "v.comparison_state", "v.difference", "v.lower", "v.upper", "v.p_value", "v.first_count",
+                "v.first_coverage", "matured =>",
+            ],
         ]
         #expect(Set(row.compactMap { $0["title"]?.text }) == Set(columns.keys))
         for panel in row {
             let title = panel["title"]?.text ?? ""
             let sql = panel["targets"]?.elements.first?["rawSql"]?.text ?? ""
             for column in columns[title] ?? [] { #expect(sql.contains(column), "\(title) shows no \(column)") }
+            #expect(sql.contains("variants => ARRAY[${variant:sqlstring}]"), "\(title) counts shadows")
         }
     }
 
@@ -202,7 +214,7 @@ import Testing
         #expect(
             names == [
                 "datasource", "model", "version", "environment", "slice_key", "slice_value", "baseline", "feature",
-                "measure",
+                "measure", "variant", "currency", "matured",
             ])
         for text in dashboard.document.texts {
             for match in text.matches(of: /\$\{([a-zA-Z0-9_]+)([:.][^}]*)?\}/) where !match.1.hasPrefix("__") {

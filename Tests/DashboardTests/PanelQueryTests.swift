@@ -99,11 +99,13 @@ import Testing
             let values = try reader.query(query.expand(statement.sql)).rows.map { $0.text(0) }
             #expect(!values.isEmpty, "variable \(statement.name) is empty, so that IN () would be sent")
             // Variables that take one value only.
-            all[statement.name] = ["slice_key", "baseline", "feature", "measure"].contains(statement.name) ? [values[0]] : values
+            all[statement.name] = ["slice_key", "baseline", "feature", "measure", "currency", "matured"].contains(statement.name)
+                ? [values[0]] : values
         }
         let one = all.mapValues { Array($0.prefix(1)) }
         var quoted = all.mapValues { _ in ["o'clock"] }
         quoted["baseline"] = ["last_week"]
+        quoted["matured"] = ["3 days"]
         var sliced = all
         sliced["slice_key"] = ["country"]
         sliced["slice_value"] = ["de", "fr"]
@@ -111,6 +113,8 @@ import Testing
         var scored = one
         scored["feature"] = ["score"]
         scored["measure"] = ["brier_score"]
+        scored["matured"] = ["1 day"]
+        scored["currency"] = ["EUR"]
         return [all, one, quoted, sliced, scored]
     }
 

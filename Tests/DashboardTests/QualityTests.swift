@@ -32,7 +32,7 @@ import Testing
             try samples.connection.query(
                 """
                 INSERT INTO nadi_store.outcome_hour
-                SELECT series_id, $1, n, n, hits, 0, 0, 0, 0, '{}', '{}', '{}', '{1}', ARRAY[n], ARRAY[hits], ARRAY[hits],
+                SELECT series_id, $1, n, 0, n, hits, 0, 0, 0, 0, '{}', '{}', '{}', '{1}', ARRAY[n], ARRAY[hits], ARRAY[hits],
                        ARRAY[hits], ARRAY[hits],
                        n, n * 0.5, 0, 0, 0, 0, 0, 0, n, n * 60, '{40206}', ARRAY[n]
                 FROM nadi_store.series, (SELECT $2::bigint AS n, $3::bigint AS hits) AS given

@@ -35,8 +35,11 @@ import Testing
             #expect(!comment.isEmpty && comment.hasSuffix("."), "\(row.text(0)) has no comment")
             #expect(sentence.count <= 120, "\(row.text(0)): the first sentence has \(sentence.count) characters")
         }
-        for row in functions where row.text(0).hasPrefix("nadi.") {
-            #expect((row.optionalText(1) ?? "").hasSuffix("."), "\(row.text(0)) has no comment")
+        for row in functions {
+            let comment = row.optionalText(1) ?? ""
+            #expect(!row.text(0).hasPrefix("nadi.") || comment.hasSuffix("."), "\(row.text(0)) has no comment")
+            let sentence = comment.prefix { $0 != "." }
+            #expect(sentence.count <= 120, "\(row.text(0)): the first sentence has \(sentence.count) characters")
         }
         let plain: Set = [
             "text", "bigint", "integer", "double precision", "boolean", "timestamp with time zone", "date",

@@ -114,23 +114,33 @@ struct JoinPurityTests {
     @Test(arguments: 1...2 as ClosedRange<UInt64>) func countsAreThoseOfAPlainLoop(seed: UInt64) throws {
         let given = try Case(seed: seed + 100)
         let join = try TestJoin(given.objects, given.outcomes, classes: 1000)
-        // Which predictions there are, by rescanning the lines as text.
-        var ids: Set<String> = []
+        // Which predictions there are, by rescanning the lines as text, and whether the first line of each failed.
+        struct First {
+            let place: (String, Int64, Int)
+            let failed: Bool
+        }
+        var ids: [String: First] = [:]
         for object in given.objects {
             let reader = try ObjectReader(object)
             for index in reader.manifest.segments.indices {
                 var text: [UInt8] = []
                 try reader.read(index) { text.append(contentsOf: $0) }
-                for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
+                let segment = reader.manifest.segments[index]
+                for (number, line) in String(decoding: text, as: UTF8.self).split(separator: "\n").enumerated() {
                     func value(_ key: String) -> Substring {
                         line.firstRange(of: "\"\(key)\":\"").map { line[$0.upperBound...].prefix { $0 != "\"" } } ?? ""
                     }
-                    ids.insert("\(value("model_name")) \(value("prediction_id"))")
+                    let id = "\(value("model_name")) \(value("prediction_id"))"
+                    let place = (segment.writer, Int64(segment.seq), number)
+                    if let first = ids[id], first.place < place { continue }
+                    ids[id] = First(place: place, failed: value("status") == "error")
                 }
             }
         }
-        let joined = given.outcomes.filter { ids.contains("\($0.model) \($0.id)") }
-        #expect(join.joined.count == joined.count)
+        let all = given.outcomes.filter { ids["\($0.model) \($0.id)"] != nil }
+        #expect(join.joined.count == all.count)
+        let joined = all.filter { ids["\($0.model) \($0.id)"]?.failed == false }
+        #expect(joined.count < all.count, "some predictions failed")
         for model in ["iris", "fraud"] {
             let mine = joined.filter { $0.model == model }
             let rows = join.result.named.filter { join.dictionary.models[$0.key.name.model] == model }
@@ -140,9 +150,14 @@ struct JoinPurityTests {
             let kept = Set(rows.keys.map(\.name.currency))
             let values = mine.filter { $0.value != nil && kept.contains($0.currency ?? "") }
             #expect(rows.values.reduce(0) { $0 + $1.valueCount } == Int64(values.count))
-            let labels = mine.filter { $0.type == .outcome && $0.name == "label" && ($0.label != nil || $0.number != nil) }
+            func isLabel(_ outcome: TestOutcome) -> Bool {
+                outcome.type == .outcome && outcome.name == "label" && (outcome.label != nil || outcome.number != nil)
+            }
+            let labels = mine.filter(isLabel)
             let labelled = join.outcomes.filter { $0.key.hasPrefix(model) }.values.reduce(0) { $0 + $1.labelled }
             #expect(labelled == Int64(labels.count))
+            let failed = join.outcomes.filter { $0.key.hasPrefix(model) }.values.reduce(0) { $0 + $1.failedLabelled }
+            #expect(labelled + failed == Int64(all.count { $0.model == model && isLabel($0) }))
         }
     }
 }

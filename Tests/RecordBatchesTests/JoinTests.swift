@@ -33,12 +33,7 @@ struct JoinTests {
         let all = try #require(join.outcomes["iris/1/champion/all/all"])
         #expect(all.labelled == 3 && all.classified == 3 && all.correct == 2)
         #expect(all.binary == 3 && all.labelPositive == 1 && all.predictedPositive == 2 && all.truePositive == 1)
-        let confusion = join.confusion.filter { $0.key.contains("all/all") }
-        #expect(
-            confusion == [
-                "iris/1/champion/all/all true>YES": 1, "iris/1/champion/all/all 1>0": 1,
-                "iris/1/champion/all/all false>false": 1,
-            ])
+        #expect(join.confusion.isEmpty && join.result.newClasses.isEmpty, "the four numbers say it")
         let sums = try #require(all.scores[Int32(ScoreBins.bin(0.75))])
         #expect(sums.count == 1 && sums.sumY == 1 && sums.sumP == 0.75 && sums.sumPP == 0.5625 && sums.sumPY == 0.75)
         #expect(all.scores.count == 3 && all.logLossCount == 3)
@@ -69,12 +64,14 @@ struct JoinTests {
                 Self.label("e", number: 1e200),
             ])
         let counts = try #require(join.outcomes.values.first)
-        #expect(counts.labelled == 5 && counts.classified == 2 && counts.correct == 1 && counts.binary == 0)
+        #expect(counts.labelled == 4 && counts.failedLabelled == 1, "the prediction of d failed")
+        #expect(counts.classified == 2 && counts.correct == 1 && counts.binary == 0)
         #expect(counts.errorCount == 2 && (counts.errorSum / -2e200 - 1).magnitude < 1e-15)
         #expect((counts.errorAbsSum / 2e200 - 1).magnitude < 1e-15)
         #expect(counts.errorSquareSum == .greatestFiniteMagnitude && counts.errorLabelSum == 1e200)
         #expect(counts.errorLabelSquareSum == .greatestFiniteMagnitude)
-        #expect(counts.scores.values.reduce(0) { $0 + $1.count } == 2)
+        let bins = [0.9, 0.5].map { -1 - Int32(ScoreBins.bin($0)) }
+        #expect(counts.scores.mapValues(\.count) == [bins[0]: 1, bins[1]: 1])
         let one = try Self.join(
             [prediction(#""prediction_id":"c","prediction":10"#)], [Self.label("c", number: 12.5)])
         let error = try #require(one.outcomes.values.first)
@@ -116,7 +113,7 @@ struct JoinTests {
             let row = try row(name)
             #expect((row.count, row.positive, row.negative) == (count, positive, negative), "\(name)")
         }
-        try says("outcome click ", 3, 1, 1)
+        try says("outcome click ", 3, 1, 2)
         try says("outcome conversion ", 2, 1, 0)
         try says("outcome revenue EUR", 2, 2, 0)
         try says("outcome revenue USD", 1, 0, 0)
@@ -134,6 +131,90 @@ struct JoinTests {
         #expect(thumbs.scoreCount == 2 && thumbs.scoreSum == 0.5 && thumbs.scoreSquareSum == 0.25)
         #expect(thumbs.valueCount == 0)
         #expect(join.outcomes.values.map(\.labelled) == [1])
+    }
+
+    /// One rule for predictions and labels, whatever they are written as.
+    @Test(arguments: [
+        ("true", true), ("True", true), ("YES", true), ("positive", true), ("1", true), ("1.0", true), ("+1", true),
+        ("0.7", true), (".5", true), ("5e-1", true), ("7", true), ("false", false), ("No", false), ("NEGATIVE", false),
+        ("0", false), ("0.0", false), ("-1", false), ("-1.0", false), ("0.49", false), ("1e-9", false), ("5.", true),
+    ])
+    func spellingsOfYesAndNo(text: String, isYes: Bool) throws {
+        let join = try Self.join(
+            [prediction(#""prediction_id":"a","prediction":"\#(text)","task":"binary","score":0.5"#)],
+            [Self.label("a", text), TestOutcome(id: "a", type: .feedback, name: "override", label: text)])
+        let counts = try #require(join.outcomes.values.first)
+        #expect(counts.binary == 1 && counts.correct == 1 && counts.scores.count == 1)
+        let numbers = [counts.labelPositive, counts.predictedPositive, counts.truePositive]
+        #expect(numbers == Array(repeating: isYes ? 1 : 0, count: 3))
+        for row in join.named.values { #expect((row.positive, row.negative) == (isYes ? 1 : 0, isYes ? 0 : 1)) }
+        #expect(Verdict(text: text) == (isYes ? .yes : .no), "a reference's label")
+    }
+
+    /// Class names, and what is nearly a word or a number.
+    @Test(arguments: [
+        "ham", "spam", "", "truee", "1.0.0", "0x1", "1e", "1e100", "--1", "1,5", " 1", "nan", "-", ".", "+e1",
+    ])
+    func whatSaysNeitherYesNorNo(text: String) throws {
+        #expect(Verdict(text: text) == .neither)
+        let join = try Self.join(
+            [
+                prediction(#""prediction_id":"a","prediction":"ham","task":"binary","score":0.9"#),
+                prediction(#""prediction_id":"b","prediction":true,"task":"binary","score":0.9"#),
+                prediction(#""prediction_id":"c","task":"binary","score":0.9"#),
+            ],
+            ["a", "b", "c"].map { Self.label($0, text) })
+        let counts = try #require(join.outcomes.values.first)
+        #expect(counts.binary == 0 && counts.classified == 2 && counts.correct == (text == "ham" ? 1 : 0))
+        #expect(counts.labelled == 3)
+        #expect(counts.scores.isEmpty && counts.logLossCount == 0, "of which class is the score?")
+        #expect(join.confusion.values.reduce(0, +) == 2)
+    }
+
+    /// `fraud` against 1 is no pair of yes and no, and binary pairs beside it keep their numbers.
+    @Test func binaryPairsBesideOthers() throws {
+        let join = try Self.join(
+            [
+                prediction(#""prediction_id":"a","prediction":"true","task":"binary","score":0.75"#),
+                prediction(#""prediction_id":"b","prediction":"fraud","task":"binary","score":0.75"#),
+                prediction(#""prediction_id":"c","prediction":"true","score":0.75"#),
+            ], [Self.label("a", "1"), Self.label("b", number: 1), Self.label("c", "1")])
+        let counts = try #require(join.outcomes.values.first)
+        #expect((counts.classified, counts.correct) == (3, 1) && (counts.binary, counts.truePositive) == (1, 1))
+        #expect(
+            join.confusion == ["iris/1/champion/all/all fraud>1": 1, "iris/1/champion/all/all true>1": 1],
+            "a text without task is a class among others")
+        let bin = Int32(ScoreBins.bin(0.75))
+        #expect(counts.scores.mapValues(\.sumY) == [bin: 1, -1 - bin: 0])
+    }
+
+    @Test func thumbsDownInEveryShape() throws {
+        let thumbs = [
+            TestOutcome(id: "0", type: .feedback, name: "thumbs", number: -1),
+            TestOutcome(id: "1", type: .feedback, name: "thumbs", value: -1),
+            TestOutcome(id: "2", type: .feedback, name: "thumbs", score: -1),
+            TestOutcome(id: "3", type: .feedback, name: "thumbs", value: 0),
+            TestOutcome(id: "4", type: .feedback, name: "thumbs", label: "-1"),
+            TestOutcome(id: "5", type: .feedback, name: "thumbs", label: "down"),
+            TestOutcome(id: "6", type: .feedback, name: "thumbs", number: 1),
+            TestOutcome(id: "7", type: .feedback, name: "thumbs", value: 1, score: 0),
+        ]
+        let join = try Self.join(thumbs.map { prediction(#""prediction_id":"\#($0.id)","prediction":true"#) }, thumbs)
+        let row = try #require(join.named.values.first)
+        #expect((row.count, row.positive, row.negative) == (8, 2, 6))
+    }
+
+    /// What follows a failed prediction is not the model's: it joins, and is in no numerator over successful ones.
+    @Test func outcomesOfFailedPredictions() throws {
+        let join = try Self.join(
+            [
+                prediction(#""prediction_id":"a","prediction":true,"score":0.9,"status":"error""#),
+                prediction(#""prediction_id":"b","prediction":true,"score":0.9"#),
+            ],
+            ["a", "b"].flatMap { [Self.label($0, "1"), TestOutcome(id: $0, name: "click", value: 1)] })
+        let counts = try #require(join.outcomes.values.first)
+        #expect((counts.labelled, counts.failedLabelled, counts.delayCount, counts.classified) == (1, 1, 1, 1))
+        #expect(join.named.values.allSatisfy { $0.count == 1 } && join.result.joinedCounts == [4])
     }
 
     @Test func namesAndCurrenciesBeyondTheCapAreOther() throws {

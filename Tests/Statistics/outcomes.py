@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 import numpy as np
 from warehouse import START, Warehouse, code
 
-POSITIVE = {"1", "true", "yes", "positive"}
+YES, NO = {"1", "1.0", "true", "yes", "positive"}, {"0", "0.0", "-1", "false", "no", "negative"}
 
 
 class Labelled(Warehouse):
     """A database to which tests add hours of predictions with labels."""
 
-    COLUMNS = ["series_id", "hour", "labelled", "classified", "correct", "binary_count", "label_positive_count",
+    COLUMNS = ["series_id", "hour", "labelled", "failed_labelled", "classified", "correct", "binary_count", "label_positive_count",
                "predicted_positive_count", "true_positive_count", "confusion_predicted", "confusion_labels", "confusion_counts",
                "score_bins", "score_counts", "score_sum_y", "score_sum_p", "score_sum_p2", "score_sum_py", "log_loss_count",
                "log_loss_sum", "error_count", "error_sum", "error_abs_sum", "error_square_sum", "error_label_sum",
@@ -26,6 +26,7 @@ class Labelled(Warehouse):
         self.edges = np.array([float(r["lower"]) for r in self.query("SELECT lower FROM nadi_store.score_edge ORDER BY bin")])
         self.classes = {}
         self.models = {}
+        self.made = {}
         self.waiting = None
 
     @contextlib.contextmanager
@@ -45,11 +46,22 @@ class Labelled(Warehouse):
 
     def series(self, model, version="1", variant="champion", key="all", value="all"):
         """A series of a model, which is made if it is not there."""
+        if (model, version) in self.made:
+            return self.made[model, version]
         return int(self.query(
             f"""WITH m AS (INSERT INTO nadi_store.model (model_name) VALUES ('{model}')
                            ON CONFLICT (model_name) DO UPDATE SET model_name = EXCLUDED.model_name RETURNING model_id)
                 INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
                 SELECT model_id, '{version}', '{variant}', 'production', '{key}', '{value}' FROM m RETURNING series_id""")[0]["series_id"])
+
+    def versions(self, model, versions):
+        """Makes the series of many versions at once."""
+        self.series(model, version="none")
+        values = ",".join(f"('{v}')" for v in versions)
+        self.made |= {(model, r["model_version"]): int(r["series_id"]) for r in self.query(
+            f"""INSERT INTO nadi_store.series (model_id, model_version, model_variant, environment, slice_key, slice_value)
+                SELECT m.model_id, v, 'champion', 'production', 'all', 'all' FROM nadi_store.model m, (VALUES {values}) AS g(v)
+                WHERE m.model_name = '{model}' RETURNING model_version, series_id""")}
 
     def category(self, series, values):
         """Numbers of classes of a series' model, 0 for None."""
@@ -65,10 +77,11 @@ class Labelled(Warehouse):
             known |= self.categories(int(feature), missing)
         return known
 
-    def label(self, series, hour, *, task="binary", predicted=None, labels=None, scores=None, delays=()):
+    def label(self, series, hour, *, task="binary", predicted=None, labels=None, scores=None, delays=(), binary_and=((), ())):
         """Adds the labels of one hour: predicted and labels are texts (None: beyond the cap) or, of regressions, numbers.
 
-        A score is that of yes in binary tasks, else of the predicted class."""
+        A score is that of yes in binary tasks, else of the predicted class. binary_and (predicted, labels) are pairs of a multiclass
+        task beside them, without scores."""
         n = len(labels)
         row = dict.fromkeys(self.COLUMNS, 0) | {c: [] for c in self.COLUMNS if c.endswith(("bins", "counts", "_y", "_p", "_p2", "_py"))}
         row |= {"confusion_predicted": [], "confusion_labels": [], "series_id": series, "hour": START + timedelta(hours=hour), "labelled": n}
@@ -79,15 +92,22 @@ class Labelled(Warehouse):
             row |= {"error_count": n, "error_sum": e.sum(), "error_abs_sum": abs(e).sum(), "error_square_sum": (e * e).sum(),
                     "error_label_sum": labels.sum(), "error_label_square_sum": (labels**2).sum()}
         else:
-            yes = np.array([v in POSITIVE for v in labels])
+            yes = np.array([v in YES for v in labels])
+            assert task != "binary" or {*labels, *(predicted or ())} <= YES | NO
             if predicted is not None:
-                said = np.array([v in POSITIVE for v in predicted])
+                said = np.array([v in YES for v in predicted])
                 right = said == yes if task == "binary" else np.array([p is not None and p == v for p, v in zip(predicted, labels)])
-                ids = self.category(series, {*predicted, *labels})
+                many = binary_and if task == "binary" else (predicted, labels)
+                ids = self.category(series, {*many[0], *many[1]}) if len(many[0]) else {}
                 pairs = {}
-                for p, v in zip(predicted, labels):
+                for p, v in zip(*many):
                     pairs[ids[p], ids[v]] = pairs.get((ids[p], ids[v]), 0) + 1
-                row |= {"classified": n, "correct": right.sum(), "confusion_predicted": [p for p, _ in sorted(pairs)],
+                if task == "binary":
+                    row["labelled"] += len(many[0])
+                    right_ones = right.sum() + sum(p == v for p, v in zip(*many))
+                else:
+                    right_ones = right.sum()
+                row |= {"classified": row["labelled"], "correct": int(right_ones), "confusion_predicted": [p for p, _ in sorted(pairs)],
                         "confusion_labels": [v for _, v in sorted(pairs)], "confusion_counts": [pairs[k] for k in sorted(pairs)]}
                 came_true = right
                 if task == "binary":
@@ -104,7 +124,8 @@ class Labelled(Warehouse):
             def sums(weights):
                 return np.bincount(bins, weights, minlength=len(self.edges))[used]
 
-            row |= {"score_bins": used, "score_counts": np.bincount(bins, minlength=len(self.edges))[used], "score_sum_y": sums(y),
+            # Of what is not binary they are -1 less the bin.
+            row |= {"score_bins": used if task == "binary" else -1 - used, "score_counts": np.bincount(bins, minlength=len(self.edges))[used], "score_sum_y": sums(y),
                     "score_sum_p": sums(p), "score_sum_p2": sums(p * p), "score_sum_py": sums(p * y), "log_loss_count": n,
                     "log_loss_sum": -(y * np.log(clipped) + (1 - y) * np.log(1 - clipped)).sum()}
         if len(delays):

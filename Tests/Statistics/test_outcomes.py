@@ -102,7 +102,8 @@ def test_measures(world, filters, rows):
     assert int(found["accuracy"]["sample_count"]) == both.sum()
     pairs = {(r["predicted_class"], r["labelled_class"]): int(r["outcome_count"]) for r in ask(path, "confusion", **filters)}
     table = metrics.confusion_matrix(y, said)
-    assert pairs == {("false", "false"): table[0, 0], ("true", "false"): table[0, 1], ("false", "true"): table[1, 0], ("true", "true"): table[1, 1]}
+    said = ("negative", "positive")
+    assert pairs == {(said[j], said[i]): table[i, j] for i in (0, 1) for j in (0, 1)}
 
 
 def test_clicks_revenue_and_feedback(world):

@@ -268,7 +268,7 @@ struct AuditTests {
         var altered: Int64 = 0
         for table in [
             "request_minute", "request_hour", "request_day", "feature_hour", "feature_day", "score_hour", "score_day",
-            "outcome_hour", "outcome_day", "resource_minute", "resource_hour",
+            "outcome_hour", "outcome_day", "named_outcome_hour", "named_outcome_day", "resource_minute", "resource_hour",
         ] {
             let columns = try connection.query(
                 """

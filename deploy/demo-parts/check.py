@@ -57,7 +57,7 @@ UNION ALL
 SELECT NULL, 'fraud', date_trunc('hour', (json->>'ts')::TIMESTAMP), false, json->'out'->>'class', json->'input'
 FROM line WHERE json->>'type' IS NULL AND json->>'ver' IS NOT NULL;
 
--- What came true and what users said, by the prediction's hour: the newest of each prediction, type and name.
+-- What came true and what users said, by the prediction's hour (of failed ones nothing counts): the newest of each prediction, type and name.
 CREATE TABLE outcome AS
 SELECT p.model, p.hour, o.type, o.name, p.failed, p.class, o.label, o.score
 FROM prediction AS p JOIN (
@@ -135,14 +135,14 @@ agree &= compare(
 
 agree &= compare(
     "labels and correct predictions",
-    """SELECT model, hour, '-', count(*), count(*) FILTER (WHERE NOT failed AND class = label)
-       FROM outcome WHERE type = 'outcome' AND name = 'label' GROUP BY ALL""",
+    """SELECT model, hour, '-', count(*), count(*) FILTER (WHERE class = label)
+       FROM outcome WHERE type = 'outcome' AND name = 'label' AND NOT failed GROUP BY ALL""",
     f"SELECT model_name, {HOUR}, '-', sum(labelled_count), sum(correct_count) FROM nadi.outcome_hour "
     "WHERE slice_key = 'all' AND labelled_count > 0 GROUP BY 1, 2")
 agree &= compare(
     "thumbs and thumbs-down",
     """SELECT model, hour, name, count(*), count(*) FILTER (WHERE score <= 0)
-       FROM outcome WHERE type = 'feedback' GROUP BY ALL""",
+       FROM outcome WHERE type = 'feedback' AND NOT failed GROUP BY ALL""",
     f"SELECT model_name, {HOUR}, outcome_name, sum(outcome_count), sum(negative_count) FROM nadi.named_outcome_hour "
     "WHERE slice_key = 'all' AND event_type = 'feedback' GROUP BY 1, 2, 3")
 

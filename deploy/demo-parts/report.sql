@@ -85,7 +85,8 @@ ORDER BY e.bucket_start;
 SELECT measure, comparison_state AS state, first_count AS "n first", round(first_value::numeric, 4) AS first, second_count AS "n second",
        round(second_value::numeric, 4) AS second, round(difference::numeric, 4) AS difference,
        '[' || round(lower::numeric, 4) || ', ' || round(upper::numeric, 4) || ']' AS "95 %", round(p_value::numeric, 4) AS p
-FROM (SELECT min(model_version) AS first, max(model_version) AS second FROM nadi.series WHERE model_name = 'iris') AS v
+FROM (SELECT (array_agg(version ORDER BY since, version))[1] AS first, (array_agg(version ORDER BY since DESC, version DESC))[1] AS second
+      FROM (SELECT model_version AS version, min(bucket_start) AS since FROM nadi.request_hour WHERE model_name = 'iris' GROUP BY 1) AS s) AS v
 CROSS JOIN LATERAL nadi.compare_versions('iris', :'first', :'last', v.first, v.second) AS c
 WHERE v.first <> v.second;
 

@@ -8,7 +8,7 @@ import csv
 import datetime
 import pathlib
 import sys
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -36,6 +36,8 @@ The servers are private ones in a folder of their own and gone at the end, unles
 def parse(arguments: Optional[List[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="examples/bandit/replay", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--campaign", action="append", choices=CAMPAIGNS, help="only this one, 20,000 impressions; may be given twice (all of them)")
     parser.add_argument("--loaders", type=int, default=2, metavar="N", help="loaders at once (2)")
     whole_way.add_options(parser)
     options = parser.parse_args(arguments)
@@ -59,11 +61,11 @@ class Impression(NamedTuple):
     clicked: bool
 
 
-def read(folder: pathlib.Path = DATA) -> List[Impression]:
-    """All impressions of both policies, by time."""
+def read(campaigns: Sequence[str] = CAMPAIGNS, folder: pathlib.Path = DATA) -> List[Impression]:
+    """All impressions of both policies in some campaigns, by time."""
     found = []
     for policy in POLICIES:
-        for campaign in CAMPAIGNS:
+        for campaign in campaigns:
             path = folder / policy / f"{campaign}.csv"
             if not path.exists():
                 raise whole_way.Failure(f"{path} is missing; Tests/Statistics/fetch obd fetches it from PyPI")
@@ -86,7 +88,7 @@ def replay(options: argparse.Namespace, way: whole_way.WholeWay) -> None:
     """Everything up to the tables."""
     progress = way.progress
     progress.step("reading the impressions")
-    impressions = read()
+    impressions = read(options.campaign or CAMPAIGNS)
     progress.step(f"writing {len(impressions):,} impressions")
     with way.writer("shop") as shop, way.writer("clicks") as clicks:
         for shown in impressions:

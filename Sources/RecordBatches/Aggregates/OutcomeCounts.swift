@@ -51,13 +51,15 @@ package struct OutcomeCounts: Equatable, Sendable {
         }
     }
 
-    /// Predictions that have a label.
+    /// Successful predictions that have a label.
     package var labelled: Int64 = 0
+    /// Failed ones that have: counted here alone.
+    package var failedLabelled: Int64 = 0
     /// Class predictions compared with their label.
     package var classified: Int64 = 0
     /// Those that were right.
     package var correct: Int64 = 0
-    /// Those of binary tasks, whatever the spelling of yes and no.
+    /// Those where prediction and label both say yes or no, whatever the spelling, in binary tasks.
     package var binary: Int64 = 0
     /// Binary ones whose label is yes.
     package var labelPositive: Int64 = 0
@@ -65,8 +67,9 @@ package struct OutcomeCounts: Equatable, Sendable {
     package var predictedPositive: Int64 = 0
     /// Binary ones of which both are.
     package var truePositive: Int64 = 0
+    /// Pairs of all others.
     package var confusion: [Confusion: Int64] = [:]
-    /// By bin of ``ScoreBins``.
+    /// By bin of ``ScoreBins``; of what is not binary, where the score is the chance to be right, by -1 less the bin.
     package var scores: [Int32: ScoreSums] = [:]
     package var logLossCount: Int64 = 0
     var logLoss = FixedSum()
@@ -98,6 +101,7 @@ package struct OutcomeCounts: Equatable, Sendable {
     /// Adds another's counts; both must use the same dictionary of categories.
     package mutating func merge(_ other: OutcomeCounts) {
         labelled += other.labelled
+        failedLabelled += other.failedLabelled
         classified += other.classified
         correct += other.correct
         binary += other.binary

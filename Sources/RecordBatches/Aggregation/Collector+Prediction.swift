@@ -137,7 +137,7 @@ extension Collector {
         var positive = true
         if task == .binary {
             if let prediction = event.value(.prediction) {
-                positive = Positive.holds(prediction)
+                positive = Verdict(prediction) == .yes
             } else {
                 positive = score >= event.number(.threshold) ?? 0.5
             }

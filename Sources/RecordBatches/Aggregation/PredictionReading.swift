@@ -34,39 +34,6 @@ enum PredictionTask {
     var hasClasses: Bool { self == .binary || self == .multiclass }
 }
 
-/// What counts as yes.
-package enum Positive {
-    /// Booleans that are true, numbers from 0.5, the texts 1, true, yes and positive in any case.
-    @inline(__always)
-    static func holds(_ value: TapeValue) -> Bool {
-        switch value.kind {
-        case TapeValue.Kind.yes: true
-        case TapeValue.Kind.string: holds(value.text)
-        default: (value.number ?? 0) >= 0.5
-        }
-    }
-
-    static func holds(_ text: TextBytes) -> Bool {
-        switch text.count {
-        case 1: text.start[0] == UInt8(ascii: "1")
-        case 3: matches(text, "yes")
-        case 4: matches(text, "true")
-        case 8: matches(text, "positive")
-        default: false
-        }
-    }
-
-    /// The same for a text in a string.
-    package static func holds(_ text: String) -> Bool {
-        ["1", "true", "yes", "positive"].contains(text.lowercased())
-    }
-
-    private static func matches(_ text: TextBytes, _ word: StaticString) -> Bool {
-        for place in 0..<text.count where text.start[place] | 0x20 != word.utf8Start[place] { return false }
-        return true
-    }
-}
-
 /// The text of a number that is a class: `1` for 1 and 1.0, else the shortest text that reads back as the number.
 package struct ClassText: ~Copyable {
     private let buffer = UnsafeMutablePointer<UInt8>.allocate(capacity: 48)

@@ -2,9 +2,10 @@
 struct JoinFind {
     struct Flags: OptionSet {
         let rawValue: UInt32
+        /// Answer and label both say yes or no, in a task that asks for it.
         static let isBinary = Flags(rawValue: 1)
         static let isMulticlass = Flags(rawValue: 2)
-        /// The answer is a class, in ``JoinFind/payload``.
+        /// The answer is a class, unless binary in ``JoinFind/payload``.
         static let hasClass = Flags(rawValue: 4)
         /// The answer is a number, in ``JoinFind/payload``.
         static let hasNumber = Flags(rawValue: 8)
@@ -13,6 +14,8 @@ struct JoinFind {
         /// The answer is the label.
         static let isRight = Flags(rawValue: 32)
         static let hasScore = Flags(rawValue: 64)
+        /// The prediction failed: its outcomes join, and say nothing of the model.
+        static let isFailed = Flags(rawValue: 128)
     }
 
     /// The segment's number for the reader.

@@ -136,7 +136,9 @@ final class JoinSink: EventSink {
             segment: segment, line: UInt32(truncatingIfNeeded: line), outcome: first.place, key: header.key,
             time_ms: event.time_ms)
         let isError = event.text(.status)?.count == 5
-        if !isError {
+        if isError {
+            find.flags.insert(.isFailed)
+        } else {
             if let score = event.number(.score) {
                 find.score = score
                 find.flags.insert(.hasScore)
@@ -150,17 +152,26 @@ final class JoinSink: EventSink {
         let task = PredictionTask(event)
         switch task {
         case .binary, .multiclass:
-            find.flags.insert(task == .binary ? .isBinary : .isMulticlass)
-            guard let answer = event.value(.prediction), let text = names.classText(answer) else { return }
+            let label = label(first)
+            let answer = event.value(.prediction)
+            let text = answer.flatMap { names.classText($0) }
+            let verdict: Verdict? = if let answer, text != nil { Verdict(answer) } else { nil }
+            if task == .multiclass {
+                find.flags.insert(.isMulticlass)
+            } else if verdict != .neither,
+                let flags = label?.header.flags, !flags.isDisjoint(with: [.labelIsYes, .labelIsNo])
+            {
+                // Names of classes (ham, spam) say neither: nobody knows which of them the score is of.
+                find.flags.insert(.isBinary)
+            }
+            guard let text else { return }
             find.flags.insert(.hasClass)
-            find.payload = UInt64(truncatingIfNeeded: names.classNumber(text, model: model))
-            let isPositive = Positive.holds(answer)
-            if isPositive { find.flags.insert(.isPositive) }
-            if let label = label(first) {
-                let flags = label.header.flags
+            if verdict == .yes { find.flags.insert(.isPositive) }
+            let isBinary = find.flags.contains(.isBinary)
+            if !isBinary { find.payload = UInt64(truncatingIfNeeded: names.classNumber(text, model: model)) }
+            if let label {
                 let isRight =
-                    task == .binary
-                    ? isPositive == flags.contains(.labelIsYes) : isSame(text, label)
+                    isBinary ? (verdict == .yes) == label.header.flags.contains(.labelIsYes) : isSame(text, label)
                 if isRight { find.flags.insert(.isRight) }
             }
         case .regression, .other:

@@ -94,7 +94,8 @@ package final class JoinTally {
                     let outcome = table.record(next)
                     let header = outcome.header
                     result.joinedCounts[Int(header.model)] += 1
-                    names.add(outcome, header, to: series)
+                    // What follows a failure is that of what stood in for it.
+                    if !find.flags.contains(.isFailed) { names.add(outcome, header, to: series) }
                     if header.flags.contains(.isLabel) { counter.add(find, outcome, header, to: series) }
                     next = header.next
                 }

@@ -37,12 +37,16 @@ final class OutcomeCounter {
         _ find: JoinFind, _ label: OutcomeRecord, _ header: OutcomeRecord.Header,
         to numbers: UnsafeBufferPointer<Int32>
     ) {
+        if find.flags.contains(.isFailed) {
+            for number in numbers where number >= 0 { seriesCounts(Int(number)).failedLabelled &+= 1 }
+            return
+        }
         let delay_ms = max(0, header.time_ms - find.time_ms)
         let delayCode = LogBins.code(Double(delay_ms) / 1000)
         let hasClass = find.flags.contains(.hasClass)
-        let labelClass = hasClass ? labelClass(label, header) : 0
-        let labelNumber = find.flags.contains(.hasNumber) ? label.labelNumber : nil
         let isBinary = find.flags.contains(.isBinary)
+        let labelClass = hasClass && !isBinary ? labelClass(label, header) : 0
+        let labelNumber = find.flags.contains(.hasNumber) ? label.labelNumber : nil
         // What the score is the probability of, and whether that came true.
         let hasLoss =
             find.flags.contains(.hasScore) && (isBinary || (find.flags.contains(.isMulticlass) && hasClass))
@@ -58,7 +62,7 @@ final class OutcomeCounter {
             } else if let labelNumber {
                 counts.addError(Double(bitPattern: find.payload), labelNumber)
             }
-            if hasLoss { counts.addScore(find.score, cameTrue: cameTrue, loss: loss) }
+            if hasLoss { counts.addScore(find.score, isBinary: isBinary, cameTrue: cameTrue, loss: loss) }
         }
     }
 
@@ -144,12 +148,15 @@ final class OutcomeCounter {
 /// The counts of one series in the making.
 final class SeriesCounts {
     var labelled: Int64 = 0
+    var failedLabelled: Int64 = 0
     var delay_ms: Int128 = 0
     var delay = DenseBins()
     private var classes = OutcomeCounts()
     private var logLoss = FixedSum()
     private var logLossCount: Int64 = 0
+    /// Of binary tasks, and of others, where the score is the chance that the predicted class is right.
     private var scores: UnsafeMutablePointer<OutcomeCounts.ScoreSums>?
+    private var classScores: UnsafeMutablePointer<OutcomeCounts.ScoreSums>?
     /// Counts of pairs of classes with small numbers, by predicted and label; then all others.
     private let pairs: UnsafeMutablePointer<Int64>
     private var otherPairs: [UInt64: Int64] = [:]
@@ -163,9 +170,9 @@ final class SeriesCounts {
     deinit {
         delay.destroy()
         pairs.deallocate()
-        if let scores {
-            scores.deinitialize(count: ScoreBins.count)
-            scores.deallocate()
+        for sums in [scores, classScores] {
+            sums?.deinitialize(count: ScoreBins.count)
+            sums?.deallocate()
         }
     }
 
@@ -181,6 +188,7 @@ final class SeriesCounts {
                 classes.labelPositive &+= 1
                 if isPositive { classes.truePositive &+= 1 }
             }
+            return
         }
         let predicted = UInt32(truncatingIfNeeded: find.payload)
         if predicted < Self.small, UInt32(bitPattern: labelClass) < Self.small {
@@ -201,17 +209,17 @@ final class SeriesCounts {
     }
 
     @inline(__always)
-    func addScore(_ score: Double, cameTrue: Bool, loss: Double) {
-        let sums = scores ?? makeScores()
+    func addScore(_ score: Double, isBinary: Bool, cameTrue: Bool, loss: Double) {
+        let sums = (isBinary ? scores : classScores) ?? makeScores(isBinary)
         sums[ScoreBins.bin(score)].add(score, cameTrue: cameTrue)
         logLossCount &+= 1
         logLoss.add(loss)
     }
 
-    private func makeScores() -> UnsafeMutablePointer<OutcomeCounts.ScoreSums> {
+    private func makeScores(_ isBinary: Bool) -> UnsafeMutablePointer<OutcomeCounts.ScoreSums> {
         let made = UnsafeMutablePointer<OutcomeCounts.ScoreSums>.allocate(capacity: ScoreBins.count)
         made.initialize(repeating: .init(), count: ScoreBins.count)
-        scores = made
+        if isBinary { scores = made } else { classScores = made }
         return made
     }
 
@@ -228,13 +236,15 @@ final class SeriesCounts {
     func counts() -> OutcomeCounts {
         var counts = classes
         counts.labelled = labelled
+        counts.failedLabelled = failedLabelled
         counts.delayCount = labelled
         counts.delay_ms = delay_ms
         counts.delay = delay.sparse()
         counts.logLossCount = logLossCount
         counts.logLoss = logLoss
-        if let scores {
-            for bin in 0..<ScoreBins.count where scores[bin].count > 0 { counts.scores[Int32(bin)] = scores[bin] }
+        for bin in 0..<ScoreBins.count {
+            if let scores, scores[bin].count > 0 { counts.scores[Int32(bin)] = scores[bin] }
+            if let classScores, classScores[bin].count > 0 { counts.scores[-1 - Int32(bin)] = classScores[bin] }
         }
         for predicted in 0..<Self.small {
             for label in 0..<Self.small where pairs[predicted * Self.small + label] > 0 {

@@ -12,6 +12,16 @@ struct OutcomeRecord {
         /// The outcome says yes, or no; see ``Verdict``.
         static let positive = Flags(rawValue: 32)
         static let negative = Flags(rawValue: 64)
+        /// The label is no as a class; neither of the two where it is no answer to a question of yes or no.
+        static let labelIsNo = Flags(rawValue: 128)
+
+        static func label(_ verdict: Verdict) -> Flags {
+            switch verdict {
+            case .yes: .labelIsYes
+            case .no: .labelIsNo
+            case .neither: []
+            }
+        }
     }
 
     struct Header {

@@ -110,16 +110,15 @@ package final class OutcomeTable: @unchecked Sendable {
             let number = texts.intern(Self.text(text))
             if number == verdicts.count {
                 let bytes = texts.text(number)
-                verdicts.append(
-                    (Verdict(text: bytes, isFeedback: false), Verdict(text: bytes, isFeedback: true)))
+                verdicts.append((Verdict(text: bytes), Verdict(feedback: bytes)))
             }
             record.label = UInt32(truncatingIfNeeded: number + 1)
             verdict = fields.type == .feedback ? verdicts[number].feedback : verdicts[number].outcome
-            if verdicts[number].outcome == .yes { flags.insert(.labelIsYes) }
+            flags.formUnion(.label(verdicts[number].outcome))
         } else if let number = fields.labelNumber {
             flags.insert(.hasNumber)
             verdict = Verdict(number: number)
-            if number >= 0.5 { flags.insert(.labelIsYes) }
+            flags.formUnion(.label(verdict))
         }
         if verdict == .yes { flags.insert(.positive) }
         if verdict == .no { flags.insert(.negative) }

@@ -46,8 +46,8 @@ struct AuditColumn {
     static let score = [AuditColumn(totalOf: "counts"), AuditColumn(totalOf: "positive_counts")]
     static let outcome =
         [
-            "labelled", "classified", "correct", "binary_count", "label_positive_count", "predicted_positive_count",
-            "true_positive_count", "log_loss_count", "error_count", "delay_count",
+            "labelled", "failed_labelled", "classified", "correct", "binary_count", "label_positive_count",
+            "predicted_positive_count", "true_positive_count", "log_loss_count", "error_count", "delay_count",
         ].map { AuditColumn($0) }
         + ["confusion_counts", "score_counts", "delay_counts"].map { AuditColumn(totalOf: $0) }
     static let namedOutcome = ["count", "positive_count", "negative_count", "value_count", "score_count"].map {
@@ -161,7 +161,7 @@ extension AuditContext {
             "latencies in bins are not latency_count, or a part is more than its whole")
         try check(
             "outcome",
-            "\(total("confusion_counts")) <> t.classified OR t.correct > t.classified "
+            "\(total("confusion_counts")) <> t.classified - t.binary_count OR t.correct > t.classified "
                 + "OR \(total("delay_counts")) <> t.delay_count OR t.delay_count > t.labelled "
                 + "OR \(total("score_counts")) <> t.log_loss_count OR t.classified + t.error_count > t.labelled "
                 + "OR t.binary_count > t.classified OR t.label_positive_count > t.binary_count "
@@ -194,7 +194,7 @@ extension AuditContext {
             """
             SELECT m.model_name, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), coalesce(h.n, 0)::bigint,
                    coalesce(o.labels, 0), coalesce(j.outcomes, 0), coalesce(o.joined, 0), coalesce(o.waiting, 0)
-            FROM (SELECT s.model_id, h.hour, sum(h.labelled) AS n FROM nadi_store.outcome_hour AS h
+            FROM (SELECT s.model_id, h.hour, sum(h.labelled + h.failed_labelled) AS n FROM nadi_store.outcome_hour AS h
                   JOIN nadi_store.series AS s USING (series_id) WHERE s.slice_key = 'all' GROUP BY 1, 2) AS h
             FULL JOIN (SELECT model_id, prediction_hour AS hour, count(*) FILTER (WHERE is_joined) AS joined,
                               count(*) FILTER (WHERE is_joined AND event_type = 'outcome' AND name = 'label'

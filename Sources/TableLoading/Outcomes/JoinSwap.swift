@@ -13,9 +13,10 @@ struct JoinSwap {
     let caps: LoadSettings.Caps
 
     static let columns = [
-        "series_id", "hour", "labelled", "classified", "correct", "binary_count", "label_positive_count",
-        "predicted_positive_count", "true_positive_count", "confusion_predicted", "confusion_labels", "confusion_counts",
-        "score_bins", "score_counts", "score_sum_y", "score_sum_p", "score_sum_p2", "score_sum_py",
+        "series_id", "hour", "labelled", "failed_labelled", "classified", "correct", "binary_count",
+        "label_positive_count", "predicted_positive_count", "true_positive_count", "confusion_predicted",
+        "confusion_labels", "confusion_counts", "score_bins", "score_counts", "score_sum_y", "score_sum_p",
+        "score_sum_p2", "score_sum_py",
         "log_loss_count", "log_loss_sum", "error_count", "error_sum", "error_abs_sum", "error_square_sum",
         "error_label_sum", "error_label_square_sum", "delay_count", "delay_sum", "delay_bins", "delay_counts",
     ]
@@ -128,6 +129,7 @@ struct JoinSwap {
             writer.append(series)
             writer.append(time: hour_ms)
             writer.append(row.labelled)
+            writer.append(row.failedLabelled)
             writer.append(row.classified)
             writer.append(row.correct)
             writer.append(row.binary)

@@ -176,12 +176,12 @@ SELECT r.series_id, r.hour, r.predictions - r.failed_predictions AS n, t.model_i
        least(0.9, extract(epoch FROM now() - r.hour) / 86400 / 4) AS coverage, t.number
 FROM nadi_store.request_hour r JOIN traffic t USING (series_id, hour);
 INSERT INTO nadi_store.outcome_hour
-SELECT l.series_id, l.hour, x.labelled, CASE WHEN l.model_id = 10 THEN 0 ELSE x.labelled END,
+SELECT l.series_id, l.hour, x.labelled, x.labelled / 500, CASE WHEN l.model_id = 10 THEN 0 ELSE x.labelled END,
        CASE WHEN l.model_id = 10 THEN 0 ELSE p.correct END, p.two, p.two * 3 / 10, p.two * 3 / 10,
        (p.correct - p.two + 2 * (p.two * 3 / 10)) / 2 * (p.two > 0)::int,
-       CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[2], c.ids[1], c.ids[2]] END,
-       CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[1], c.ids[2], c.ids[2]] END,
-       CASE WHEN l.model_id = 10 THEN '{}' ELSE ARRAY[x.labelled / 2, x.labelled / 20, x.labelled / 20, x.labelled / 4] END,
+       CASE WHEN l.model_id = 10 OR p.two > 0 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[2], c.ids[1], c.ids[2]] END,
+       CASE WHEN l.model_id = 10 OR p.two > 0 THEN '{}' ELSE ARRAY[c.ids[1], c.ids[1], c.ids[2], c.ids[2]] END,
+       CASE WHEN l.model_id = 10 OR p.two > 0 THEN '{}' ELSE ARRAY[x.labelled / 2, x.labelled / 20, x.labelled / 20, x.labelled / 4] END,
        s.bins, s.counts, s.y, s.p, s.p2, s.py, s.n, s.n * 0.3, CASE WHEN l.model_id = 10 THEN x.labelled ELSE 0 END, x.labelled * 0.1, x.labelled * 0.5, x.labelled * 0.6,
        x.labelled * 3, x.labelled * 11,
        x.labelled, x.labelled * 90000, '{40560,40577,40600}', ARRAY[x.labelled / 3, x.labelled / 3, x.labelled / 3]
@@ -190,7 +190,8 @@ CROSS JOIN LATERAL (SELECT round(l.n * l.coverage)::bigint AS labelled) x
 CROSS JOIN LATERAL (SELECT round(x.labelled * (0.93 - 0.01 * (l.number % 5)))::bigint AS correct,
                            CASE WHEN l.model_id % 2 = 0 AND l.model_id < 10 THEN x.labelled ELSE 0 END AS two) p
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(b.bin ORDER BY b.bin), '{}') AS bins, coalesce(array_agg(b.n ORDER BY b.bin), '{}') AS counts,
+    SELECT coalesce(array_agg(CASE WHEN p.two > 0 THEN b.bin ELSE -1 - b.bin END ORDER BY b.bin), '{}') AS bins,
+           coalesce(array_agg(b.n ORDER BY b.bin), '{}') AS counts,
            coalesce(array_agg(round(b.n * b.p) ORDER BY b.bin), '{}') AS y, coalesce(array_agg(b.n * b.p ORDER BY b.bin), '{}') AS p,
            coalesce(array_agg(b.n * b.p ^ 2 ORDER BY b.bin), '{}') AS p2, coalesce(array_agg(round(b.n * b.p) * b.p ORDER BY b.bin), '{}') AS py,
            coalesce(sum(b.n), 0)::bigint AS n
@@ -198,7 +199,7 @@ CROSS JOIN LATERAL (
           WHERE e.bin % 3 = 0 AND l.model_id <> 10) b WHERE b.n > 0) s
 WHERE x.labelled > 0;
 INSERT INTO nadi_store.outcome_day
-SELECT series_id, date_trunc('day', hour, 'UTC'), labelled * 24, classified * 24, correct * 24, binary_count * 24,
+SELECT series_id, date_trunc('day', hour, 'UTC'), labelled * 24, failed_labelled * 24, classified * 24, correct * 24, binary_count * 24,
        label_positive_count * 24, predicted_positive_count * 24, true_positive_count * 24, confusion_predicted, confusion_labels,
        (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(confusion_counts) c), score_bins,
        (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_counts) c), (SELECT coalesce(array_agg(c * 24), '{}') FROM unnest(score_sum_y) c),
