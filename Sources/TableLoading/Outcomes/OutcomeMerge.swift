@@ -186,13 +186,14 @@ struct OutcomeMerge {
         }
     }
 
-    /// Inserts the rows of keys that are new; the others' places go to `stage_known`.
+    /// Inserts the rows of keys that are new, day by day, so that each index is written at one place; the others' places go to
+    /// `stage_known`.
     private static func insert(_ numbers: Numbers) -> String {
         """
         WITH put AS (
             INSERT INTO nadi_store.outcome (\(list(columns)), outcome_no, unmatched, checksum)
             SELECT \(list(columns)), \(number(numbers)), false, \(checksum) FROM stage_outcome AS s
-            ORDER BY prediction_id, model_id, event_type, name
+            ORDER BY prediction_day, prediction_id, model_id, event_type, name
             ON CONFLICT DO NOTHING RETURNING segment_id, line
         )
         INSERT INTO stage_known
