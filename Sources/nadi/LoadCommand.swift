@@ -135,7 +135,8 @@ struct LoadCommand: AsyncParsableCommand {
             print(
                 "loaded \(result.objects) objects, \(result.segments) segments, \(result.lines) lines, "
                     + "\(result.rejectedLines) rejected, \(result.duplicates) duplicates in \(result.batches) batches; "
-                    + "swept \(result.sweptHours) and joined \(result.joinedHours) hours; drift of \(result.driftHours) hours; \(seconds) s")
+                    + "swept \(result.sweptHours) and joined \(result.joinedHours) hours; "
+                    + "drift of \(result.driftHours) hours; \(seconds) s")
         }
     }
 

@@ -15,12 +15,16 @@ struct PredictionFinderTests {
         Array(text.utf8).withUnsafeBufferPointer { ids.add(model: model, predictionID: $0) }
     }
 
-    private func lines(_ ids: some Sequence<String>, model: String = "iris", time: String = "2026-11-23T10:15:30Z") -> [String] {
+    private func lines(_ ids: some Sequence<String>, model: String = "iris", time: String = "2026-11-23T10:15:30Z")
+        -> [String]
+    {
         ids.map { prediction("\"prediction_id\":\"\($0)\"", time: time, model: model) }
     }
 
     /// What an object holds, by its finder's end.
-    private func read(_ object: [UInt8], _ finder: PredictionFinder, upTo share: Double = 1) throws -> [PredictionFinder.Found] {
+    private func read(_ object: [UInt8], _ finder: PredictionFinder, upTo share: Double = 1) throws -> [PredictionFinder
+        .Found]
+    {
         do {
             for segment in try ObjectReader(object).manifest.segments {
                 #expect(finder.begin(segment))
@@ -28,7 +32,8 @@ struct PredictionFinderTests {
                 try object[segment.offset..<(segment.offset + size)].withUnsafeBytes { bytes in
                     // In pieces that end anywhere.
                     for start in stride(from: 0, to: bytes.count, by: 1000) {
-                        try finder.append(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + 1000, bytes.count)]))
+                        try finder.append(
+                            UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + 1000, bytes.count)]))
                     }
                 }
                 try finder.endSegment()
@@ -65,9 +70,11 @@ struct PredictionFinderTests {
         let ids = ids(["a", "b", "c"])
         add("a", 2, ids)
         let finder = PredictionFinder(ids, hour_s: testHour_s)
-        let other = lines(["a"], model: "other") + lines(["b"], time: "2026-11-23T09:59:59.999Z") + lines(["c"], model: "fraud")
+        let other =
+            lines(["a"], model: "other") + lines(["b"], time: "2026-11-23T09:59:59.999Z") + lines(["c"], model: "fraud")
         #expect(try read(makeObject([SegmentFixture(lines: other)]), finder) == [])
-        let found = try read(makeObject([SegmentFixture(lines: lines(["a"], model: "fraud") + lines(["a"]), seq: 1)]), finder)
+        let found = try read(
+            makeObject([SegmentFixture(lines: lines(["a"], model: "fraud") + lines(["a"]), seq: 1)]), finder)
         #expect(found.map(\.model) == [2, 1])
         #expect(ids.waiting == 2)
     }

@@ -78,7 +78,8 @@ package struct WhereReport: Sendable {
                 let hour = LoadClock.hourText(predictionHour_ms)
                 return hourIsKnown
                     ? "waiting: no prediction of hour \(hour) UTC has this id and model yet"
-                    : "waiting: no prediction of hour \(hour) UTC, which it or its id names, or an hour before or after has its id; \(sweep)"
+                    : "waiting: no prediction of hour \(hour) UTC, which it or its id names, or an hour before or after "
+                        + "has its id; \(sweep)"
             }
             return "waiting: it names no hour that can be joined; \(sweep)"
         }

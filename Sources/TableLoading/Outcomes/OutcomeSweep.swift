@@ -58,7 +58,8 @@ package struct OutcomeSweep: Sendable {
 
     private func sweep(everything: Bool, _ report: inout Report) async throws {
         let begun = LoadClock.monotonic_s()
-        guard let state = try await loader.side.runWithRetries({ try SweepState.begin(everything: everything, $0) }) else { return }
+        guard let state = try await loader.side.runWithRetries({ try SweepState.begin(everything: everything, $0) })
+        else { return }
         repeat {
             let chunk = try await nextHours()
             if chunk.hours.isEmpty {
@@ -73,7 +74,8 @@ package struct OutcomeSweep: Sendable {
     /// Whether no other loader sweeps: a lock of this session, which goes with it.
     private func claim() async throws -> Bool {
         try await loader.side.runWithRetries { connection in
-            try connection.query("SELECT pg_try_advisory_lock($1::int, 0)", [.integer(HourLocks.sweepSpace)])[0].boolean(0)
+            try connection.query("SELECT pg_try_advisory_lock($1::int, 0)", [.integer(HourLocks.sweepSpace)])[0]
+                .boolean(0)
         }
     }
 
@@ -109,7 +111,9 @@ package struct OutcomeSweep: Sendable {
             guard let first = chunk.hours.first else { return chunk }
             // Where there are more ids than fit, hours that were never swept as they are are looked through for all of them,
             // and the others for those that are new.
-            if chunk.ids > idsAtATime { chunk.hours = Array(chunk.hours.prefix { ($0.sweptTo == 0) == (first.sweptTo == 0) }) }
+            if chunk.ids > idsAtATime {
+                chunk.hours = Array(chunk.hours.prefix { ($0.sweptTo == 0) == (first.sweptTo == 0) })
+            }
             chunk.newerThan = chunk.hours.map(\.sweptTo).min() ?? 0
             if chunk.ids > idsAtATime { chunk.ids = try SweepHour.count(newerThan: chunk.newerThan, connection) }
             chunk.parts = max(1, (chunk.ids + idsAtATime - 1) / idsAtATime)
@@ -179,7 +183,9 @@ package struct OutcomeSweep: Sendable {
                 if let segments = seen[hour.begin_ms] { try await remember(hour.begin_ms, segments, state.to) }
             }
         }
-        if let last = hours.last { try await loader.side.runWithRetries { try SweepState.move(below: last.begin_ms, $0) } }
+        if let last = hours.last {
+            try await loader.side.runWithRetries { try SweepState.move(below: last.begin_ms, $0) }
+        }
     }
 
     private func pass(

@@ -103,8 +103,10 @@ struct OutcomeWriting {
         return beyondMidnight
     }
 
-    /// Whether some rows know no hour, and so few that each may be looked for on every day: under locks that other loaders
-    /// wait for. More are left to the sweep, which finds their hour anew and ranks them there.
+    /// Whether some rows know no hour, and so few that each may be looked for on every day.
+    ///
+    /// That is done under locks that other loaders wait for. More are left to the sweep, which finds their hour anew and ranks
+    /// them there.
     private func mayProbe() throws -> Bool {
         let row = try connection.query(
             """

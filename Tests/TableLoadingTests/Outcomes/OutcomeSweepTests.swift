@@ -22,14 +22,18 @@ struct OutcomeSweepTests {
     private func predictions(_ number: Int, writer: Int, prefix: String = "", model: String = "iris") -> TestSegment {
         var writer = TestWriter("one", writer)
         for line in 0..<5 {
-            writer.append(TestEvents.prediction(hour(number) + Int64(line) * 1000, id: "\(prefix)\(number)-\(line)", model: model))
+            writer.append(
+                TestEvents.prediction(hour(number) + Int64(line) * 1000, id: "\(prefix)\(number)-\(line)", model: model)
+            )
         }
         return writer.seal(at: hour(number) + LoadClock.hour_ms, end: true)
     }
 
     private func label(_ pipeline: Pipeline, _ number: Int, _ ids: [String], model: String = "iris") async throws {
         var writer = TestWriter("two", number)
-        for id in ids { writer.append(TestEvents.outcome(hour(3), prediction: id, predictionTime_ms: nil, model: model)) }
+        for id in ids {
+            writer.append(TestEvents.outcome(hour(3), prediction: id, predictionTime_ms: nil, model: model))
+        }
         try await pipeline.put([writer.seal(at: hour(4), end: true)])
         let loader = pipeline.loader { $0.join.hoursPerRun = 0 }
         // Loading sweeps at most once a day: not now.
@@ -193,7 +197,8 @@ struct OutcomeSweepTests {
             Set(try await run(pipeline, idsAtATime: idsAtATime) { $0.sweep.hoursPerRun = 1 }.hours_ms)
         }
         #expect(try await next() == [hour(2)])
-        let swept = try connection.query("SELECT count(*), (SELECT next_before FROM nadi_store.sweep) FROM nadi_store.swept_hour")[0]
+        let swept = try connection.query(
+            "SELECT count(*), (SELECT next_before FROM nadi_store.sweep) FROM nadi_store.swept_hour")[0]
         #expect(swept.integer(0) == 1)
         #expect(swept.time(1) == hour(2))
         // Neither a new segment nor a new outcome above calls this sweep back.
@@ -324,9 +329,13 @@ struct OutcomeSweepTests {
     /// Those of models beyond the cap can join with nothing: no hour is read for them, and `check` says so.
     @Test func outcomesOfModelsBeyondTheCapAreNotLookedFor() async throws {
         let pipeline = try Pipeline()
-        for (hour, model) in ["iris", "fraud"].enumerated() { try await pipeline.put([predictions(hour, writer: 10 + hour, model: model)]) }
+        for (hour, model) in ["iris", "fraud"].enumerated() {
+            try await pipeline.put([predictions(hour, writer: 10 + hour, model: model)])
+        }
         var writer = TestWriter("two", 1)
-        for line in 0..<2 { writer.append(TestEvents.outcome(hour(3), prediction: "0-\(line)", predictionTime_ms: nil)) }
+        for line in 0..<2 {
+            writer.append(TestEvents.outcome(hour(3), prediction: "0-\(line)", predictionTime_ms: nil))
+        }
         try await pipeline.put([writer.seal(at: hour(4), end: true)])
         try await pipeline.report(ended: true)
         let loader = pipeline.loader { $0.caps.models = 1 }
@@ -336,7 +345,10 @@ struct OutcomeSweepTests {
         #expect(try pipeline.arrivals() == Arrivals(lines: 2, unmatched: 2))
         var check = Check()
         check.database(pipeline.database.uri, migrations: nil, now_ms: LoadClock.now_ms())
-        #expect(check.items.contains { $0.verdict == .warning && $0.text.hasPrefix("2 outcomes of the last 7 days are of models beyond") })
+        #expect(
+            check.items.contains {
+                $0.verdict == .warning && $0.text.hasPrefix("2 outcomes of the last 7 days are of models beyond")
+            })
     }
 
     /// `check` counts lines as they came: what the sweep found since is no excuse.
