@@ -244,9 +244,11 @@ CREATE TABLE nadi_store.outcome (
     CONSTRAINT outcome_is_in_its_day CHECK (prediction_day = coalesce((prediction_hour AT TIME ZONE 'UTC')::date, DATE '0001-01-01'))
 ) PARTITION BY RANGE (prediction_day);
 CREATE INDEX outcome_of_hour ON nadi_store.outcome (model_id, prediction_hour, outcome_no);
-CREATE INDEX outcome_unmatched ON nadi_store.outcome (model_id, prediction_hour) WHERE unmatched;
+-- What waits is counted from its index alone: most of it waits for as long as it is kept.
+CREATE INDEX outcome_unmatched ON nadi_store.outcome (model_id, prediction_hour)
+    INCLUDE (arrival_day, event_type, hour_is_exact, outcome_no) WHERE unmatched;
 CREATE TABLE nadi_store.outcome_unplaced PARTITION OF nadi_store.outcome FOR VALUES FROM ('0001-01-01') TO ('0001-01-02');
-CREATE INDEX outcome_unplaced_arrival ON nadi_store.outcome_unplaced (arrival_day);
+CREATE INDEX outcome_unplaced_arrival ON nadi_store.outcome_unplaced (arrival_day, model_id, event_type, outcome_no);
 COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days after the prediction. prediction_hour: from prediction_time or found by reading (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. outcome_no is new whenever the row is. unmatched: a join looked in prediction_hour and found no such prediction. arrival_day is the UTC day of the segment''s seal. checksum covers what the event said.';
 
 CREATE TABLE nadi_store.join_hour (
@@ -275,6 +277,17 @@ CREATE TABLE nadi_store.swept_hour (
     swept_at    timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE nadi_store.swept_hour IS 'Up to which outcome_no the ids of waiting outcomes were looked for in an hour''s predictions, and in which of its segments (how many, and the sum of their numbers): the hour is read again only for newer outcomes or where its segments differ.';
+
+CREATE TABLE nadi_store.sweep (
+    is_one          boolean PRIMARY KEY DEFAULT true CHECK (is_one),
+    outcome_to      bigint NOT NULL,
+    begun_at        timestamptz NOT NULL DEFAULT now(),
+    next_before     timestamptz NOT NULL DEFAULT 'infinity',
+    failures        int NOT NULL DEFAULT 0,
+    next_attempt_at timestamptz,
+    last_error      text
+);
+COMMENT ON TABLE nadi_store.sweep IS 'The sweep that is under way, if one is: it looks for the predictions of waiting outcomes up to outcome_to, hour by hour downwards, and has come to next_before. Where the store or the database fails it goes on at next_attempt_at.';
 
 CREATE TABLE nadi_store.outcome_arrival (
     arrival_day date NOT NULL,

@@ -292,7 +292,8 @@ $$;
 -- returns the rows, null where no day can go. The caller holds the outcome locks of all models.
 -- A day stays while an hour of it or beside it waits for its join (but not for one that has failed for 30 days); while a loader
 -- has claimed an object sealed within label_days after it; and a week after rows were loaded that found no prediction: an
--- archive older than label_days that is loaded anew is joined first.
+-- archive older than label_days that is loaded anew is joined first. Whether anybody reads the day is asked before its rows are
+-- read: a long reader (pg_dump) would have them read in vain in each run.
 CREATE FUNCTION nadi_store.age_out_day(first_kept date, label_days int, the_now timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
@@ -322,6 +323,13 @@ BEGIN
                            WHERE t.unmatched AND b.loaded_at > $1 - interval '7 days')
             $sql$, child) INTO kept USING the_now;
         CONTINUE WHEN kept;
+        -- In a block of its own, whose end gives the locks back: they are not held while rows are counted.
+        BEGIN
+            EXECUTE format('LOCK TABLE ONLY nadi_store.outcome, ONLY nadi_store.%I IN ACCESS EXCLUSIVE MODE', child);
+            RAISE EXCEPTION 'nobody reads it' USING ERRCODE = 'ND001';
+        EXCEPTION WHEN SQLSTATE 'ND001' THEN
+            NULL;
+        END;
         EXECUTE format($sql$
             WITH gone AS (
                 SELECT arrival_day, event_type, model_id, count(*) AS n FROM nadi_store.%I GROUP BY 1, 2, 3

@@ -5,7 +5,7 @@ CREATE TABLE nadi_store.loader_state (
     at         timestamptz NOT NULL,
     value      text NOT NULL DEFAULT ''
 );
-COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran (listed_week, listed_all, swept, whose value is the outcome number up to which all hours were swept), since when a tag is configured (slice:<tag>) or was no longer (slice_end:<tag>), the first day whose minute rows are whole (minutes_kept), and when the ledger begins (ledger_kept).';
+COMMENT ON TABLE nadi_store.loader_state IS 'When the wider listings and sweeps last ran (listed_week, listed_all, swept, which is when the last sweep that ended began, and its value the outcome number up to which it looked), since when a tag is configured (slice:<tag>) or was no longer (slice_end:<tag>), the first day whose minute rows are whole (minutes_kept), when the ledger begins (ledger_kept), and how many outcomes arrived, joined, wait and are unmatched, for metrics (outcomes_counted).';
 
 CREATE TABLE nadi_store.mapping (
     name       text NOT NULL,

@@ -61,6 +61,7 @@ INSERT INTO nadi_store.retention (table_name, setting, days, how) VALUES
     ('score_edge',       NULL, NULL, 'constant'),
     ('score_hour',       NULL, NULL, 'one row an hour, series and class'),
     ('series',           NULL, NULL, 'a dictionary, under a cap'),
+    ('sweep',            NULL, NULL, 'one row while a sweep is under way'),
     ('swept_hour',       NULL, NULL, 'one row an hour that a sweep has read');
 
 CREATE TABLE nadi_store.expired_hour (

@@ -95,12 +95,14 @@ COMMENT ON VIEW nadi.retention IS 'How long each of the loader''s tables keeps i
 -- audit counts the joined rows themselves.
 CREATE VIEW nadi.outcome_arrival AS
 WITH swept AS (
-    SELECT coalesce((SELECT nullif(value, '')::bigint FROM nadi_store.loader_state WHERE name = 'swept'), 0) AS number
+    SELECT coalesce((SELECT nullif(value, '')::bigint FROM nadi_store.loader_state WHERE name = 'swept'), 0) AS number,
+           -- Models beyond the cap: no sweep looks for their predictions, which bear their own model's name.
+           coalesce((SELECT model_id FROM nadi_store.model WHERE model_name = 'other'), -1) AS other_id
 ), open AS (
-    SELECT o.arrival_day, o.event_type, o.model_id, o.hour_is_exact OR o.outcome_no <= w.number AS is_unmatched
+    SELECT o.arrival_day, o.event_type, o.model_id, o.hour_is_exact OR o.outcome_no <= w.number OR o.model_id = w.other_id AS is_unmatched
     FROM nadi_store.outcome AS o CROSS JOIN swept AS w WHERE o.unmatched
     UNION ALL
-    SELECT o.arrival_day, o.event_type, o.model_id, o.outcome_no <= w.number
+    SELECT o.arrival_day, o.event_type, o.model_id, o.outcome_no <= w.number OR o.model_id = w.other_id
     FROM nadi_store.outcome AS o CROSS JOIN swept AS w WHERE o.prediction_day = DATE '0001-01-01'
     UNION ALL
     SELECT o.arrival_day, o.event_type, o.model_id, false

@@ -19,6 +19,8 @@ package struct LoadReport: Sendable {
     /// Names that a cap refused, by kind.
     package var refused: [String: Int] = [:]
     package var joinedHours = 0
+    /// Hours in which predictions of outcomes without a time were looked for.
+    package var sweptHours = 0
     /// Hours whose stored drift was computed anew.
     package var driftHours = 0
     package var seconds = 0.0

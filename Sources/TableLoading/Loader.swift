@@ -23,7 +23,6 @@ package struct Loader: Sendable {
     /// What objects that are added are binned on.
     let references: ReferenceSource
     let aggregate: AggregateObject
-    let makeFinder: MakeFinder
     let mappings: [Mapping]
     let progress: @Sendable (String) -> Void
 
@@ -44,7 +43,6 @@ package struct Loader: Sendable {
         references = ReferenceSource(side, .fixed)
         aggregate = Aggregation.make(settings: settings, pool: aggregators)
         self.mappings = mappings
-        makeFinder = Aggregation.makeFinder(mappings: mappings)
         self.progress = progress
     }
 
@@ -84,11 +82,9 @@ package struct Loader: Sendable {
             try await reports.cover(covered)
             if reach ?? due == .all { try await GoneObjects(self).record(listing, now_ms: now) }
             try await session.finish()
-            if sweepNow {
-                _ = try await OutcomeSweep(self).run()
-            } else {
-                try await OutcomeSweep(self).runIfDue(now_ms: now)
-            }
+            let sweep = try await OutcomeSweep(self).run(everything: sweepNow)
+            session.report.sweptHours = sweep.hours_ms.count
+            session.report.failed += sweep.failed.map { ($0.what, $0.reason) }
             let joins = try await JoinPass(self).run(everything: joinNow)
             session.report.joinedHours = joins.hours
             session.report.failed += joins.failed.map { ("hour \(LoadClock.hourText($0.hour_ms))", $0.reason) }

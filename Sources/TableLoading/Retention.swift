@@ -91,20 +91,24 @@ package struct Retention: Sendable {
                              AND c.relname < 'outcome_' || to_char($1::date, 'YYYYMMDD')),
                    EXISTS (SELECT FROM nadi_store.outcome_unplaced WHERE arrival_day < $1::date)
             """, [.text(first)])[0]
-        for _ in 0..<(due.boolean(0) ? 400 : 0) {
-            var dropped: Int64?
-            try unlessInUse {
-                dropped = try locked(
-                    "SELECT nadi_store.age_out_day($1::date, $2::int, $3)",
-                    [.text(first), .integer(settings.labelDays), .time(now_ms)])
+        if due.boolean(0) {
+            for _ in 0..<400 {
+                var dropped: Int64?
+                try unlessInUse {
+                    dropped = try locked(
+                        "SELECT nadi_store.age_out_day($1::date, $2::int, $3)",
+                        [.text(first), .integer(settings.labelDays), .time(now_ms)])
+                }
+                if dropped == nil { break }
             }
-            if dropped == nil { break }
         }
-        for _ in 0..<(due.boolean(1) ? 20 : 0) {
-            let deleted = try locked(
-                "SELECT nadi_store.age_out_unplaced($1::date, $2, $3)",
-                [.text(first), .time(now_ms), .integer(Self.rowsAtATime)])
-            if deleted ?? 0 < Self.rowsAtATime { return }
+        if due.boolean(1) {
+            for _ in 0..<20 {
+                let deleted = try locked(
+                    "SELECT nadi_store.age_out_unplaced($1::date, $2, $3)",
+                    [.text(first), .time(now_ms), .integer(Self.rowsAtATime)])
+                if deleted ?? 0 < Self.rowsAtATime { return }
+            }
         }
     }
 

@@ -16,7 +16,8 @@ struct LoadCommand: AsyncParsableCommand {
             New objects are what the bucket lists and the ledger does not have. Each batch is one transaction: a run \
             that is killed has counted a batch wholly or not at all. Any number of loaders may run at once. Objects that \
             cannot be read are set aside (poisoned), tried again later, and hold nobody up. At the end the hours whose labels \
-            changed are joined, and the stored drift of those that changed is computed.
+            changed are joined, and the stored drift of those that changed is computed. Once a day the archive is searched \
+            for the predictions of outcomes that carry no time: some hours in each run.
 
             Exit status: 0 all that could be loaded is loaded (poisoned and pending objects are told, and fail `nadi \
             audit`), 1 the store or the database failed.
@@ -30,7 +31,7 @@ struct LoadCommand: AsyncParsableCommand {
     @Flag(help: "Join all hours whose labels changed, however few.")
     var joinNow = false
 
-    @Flag(help: "Look for the hours of outcomes that carry no time, now and not once a day.")
+    @Flag(help: "Look for the hours of outcomes that carry no time: now, and in all hours.")
     var sweepNow = false
 
     @Flag(help: "Only show what the given files or keys would count and reject, and why.")
@@ -129,19 +130,20 @@ struct LoadCommand: AsyncParsableCommand {
         if result.conflicts > 0 {
             StandardError.write("nadi: \(result.conflicts) segments conflict with loaded ones: see `nadi audit`\n")
         }
-        if result.objects > 0 || result.joinedHours > 0 || result.driftHours > 0 || isatty(2) == 1 {
+        if result.objects + result.sweptHours + result.joinedHours + result.driftHours > 0 || isatty(2) == 1 {
             let seconds = (result.seconds * 100).rounded() / 100
             print(
                 "loaded \(result.objects) objects, \(result.segments) segments, \(result.lines) lines, "
                     + "\(result.rejectedLines) rejected, \(result.duplicates) duplicates in \(result.batches) batches; "
-                    + "joined \(result.joinedHours) hours; drift of \(result.driftHours) hours; \(seconds) s")
+                    + "swept \(result.sweptHours) and joined \(result.joinedHours) hours; "
+                    + "drift of \(result.driftHours) hours; \(seconds) s")
         }
     }
 
     private func writeMetrics(_ configuration: LoaderConfiguration, _ result: LoadReport?, exitCode: Int32) {
         guard let path = configuration.metricsFile else { return }
         let now = LoadClock.now_ms()
-        let status = try? StatusReport(Connection(configuration.database), now_ms: now)
+        let status = try? StatusReport(Connection(configuration.database), now_ms: now, isRecent: true)
         do {
             try LoadMetrics.write(
                 path: path, report: result, exitCode: exitCode, now_ms: now,

@@ -120,6 +120,16 @@ package struct Check: Sendable {
         } else if all > 0 {
             ok("outcomes know their prediction's hour (\(all - unknown) of \(all) in 7 days)")
         }
+        let beyond = try connection.query(
+            """
+            SELECT coalesce(sum(a.lines), 0)::bigint FROM nadi_store.outcome_arrival AS a JOIN nadi_store.model AS m USING (model_id)
+            WHERE m.model_name = $1 AND a.arrival_day > current_date - 7
+            """, [.text(Admission.other)])[0].integer(0)
+        if beyond > 0 {
+            warn(
+                "\(beyond) outcomes of the last 7 days are of models beyond the cap and join with nothing",
+                "Raise `caps.models`: what comes from then on joins")
+        }
     }
 
     /// Looks at the store: reachable, may list and read.

@@ -13,8 +13,10 @@ package struct StatusReport: Sendable {
     package let text: String
 
     /// Reads it.
+    ///
+    /// - Parameter isRecent: whether ``waiting`` may be some minutes old.
     /// - Throws: ``DatabaseError``.
-    package init(_ connection: Connection, now_ms: Int64) throws {
+    package init(_ connection: Connection, now_ms: Int64, isRecent: Bool = false) throws {
         func time(_ ms: Int64?) -> String { ms.map { Timestamp.format($0) } ?? "never" }
         var out = ""
         let run = try connection.query(
@@ -68,13 +70,21 @@ package struct StatusReport: Sendable {
         completeUntil_ms = until.optionalTime(0)
         out += "complete until \(completeUntil_ms.map { Timestamp.format($0) } ?? "unknown")"
         out += until.text(1).isEmpty ? "\n" : " (silent and left out: \(until.text(1)))\n"
-        waiting = try WaitingOutcomes(connection)
+        waiting = try isRecent ? WaitingOutcomes(recent: connection) : WaitingOutcomes(connection)
         out += "outcomes      \(waiting.lines) lines, joined \(waiting.joined), waiting \(waiting.waiting), "
         out += "unmatched \(waiting.unmatched)\n"
         out += "              \(waiting.dirtyHours) hours to be joined again"
         if let since = waiting.dirtySince_ms { out += ", the oldest marked \(Timestamp.format(since))" }
         if waiting.failedHours > 0 { out += "; \(waiting.failedHours) failed (see nadi.join_state)" }
         out += "\n"
+        if let sweep = try connection.query(
+            "SELECT begun_at, nullif(next_before, 'infinity'), failures, next_attempt_at, last_error FROM nadi_store.sweep"
+        ).first {
+            out += "sweep         since \(time(sweep.optionalTime(0)))"
+            if let hour_ms = sweep.optionalTime(1) { out += ", down to hour \(LoadClock.hourText(hour_ms))" }
+            if sweep.integer(2) > 0 { out += ", goes on at \(time(sweep.optionalTime(3))): \(sweep.text(4))" }
+            out += "\n"
+        }
         text = out
     }
 }

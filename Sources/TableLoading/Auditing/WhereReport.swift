@@ -78,9 +78,10 @@ package struct WhereReport: Sendable {
                 let hour = LoadClock.hourText(predictionHour_ms)
                 return hourIsKnown
                     ? "waiting: no prediction of hour \(hour) UTC has this id and model yet"
-                    : "waiting: its id is of hour \(hour) UTC, but no prediction then or an hour before or after has it; \(sweep)"
+                    : "waiting: no prediction of hour \(hour) UTC, which it or its id names, or an hour before or after "
+                        + "has its id; \(sweep)"
             }
-            return "waiting: it bears no time; \(sweep)"
+            return "waiting: it names no hour that can be joined; \(sweep)"
         }
 
         static func all(_ query: Where.Query, _ connection: Connection) throws -> [Label] {

@@ -42,21 +42,6 @@ package enum Aggregation {
     }
 }
 
-/// A finder in the hands of one sweep, which makes it safe to send.
-struct LentFinder: @unchecked Sendable {
-    let finder: PredictionFinder
-}
-
-/// Makes a finder of so many prediction ids of models, by name.
-typealias MakeFinder = @Sendable (_ models: [String: Int64], _ ids: Int) -> LentFinder
-
-extension Aggregation {
-    /// What makes finders for a configuration.
-    static func makeFinder(mappings: [Mapping]) -> MakeFinder {
-        { models, ids in LentFinder(finder: PredictionFinder(models: models, ids: ids, mappings: mappings)) }
-    }
-}
-
 /// Keeps aggregators for reuse: one for each object that is being parsed at the same time.
 final class AggregatorPool: Sendable {
     /// An aggregator in the hands of one task, which makes it safe to send.

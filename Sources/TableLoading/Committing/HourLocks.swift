@@ -9,6 +9,8 @@ package enum HourLocks {
     static let space: Int64 = 1_851_876_458
     /// First key of the locks on one model's outcome rows.
     static let outcomeSpace: Int64 = 1_851_876_459
+    /// First key of the lock, of a session, on being the one that sweeps.
+    static let sweepSpace: Int64 = 1_851_876_460
 
     /// Shared locks on hours and their days, in ascending order.
     package static func share(_ hours_ms: some Sequence<Int64>, _ connection: Connection) throws {

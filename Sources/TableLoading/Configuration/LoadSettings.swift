@@ -12,6 +12,8 @@ package struct LoadSettings: Sendable {
     package var retention = Retention()
     /// When outcomes are joined again.
     package var join = JoinThresholds()
+    /// How much of the daily sweep is done in one run.
+    package var sweep = SweepLimits()
     /// How long a claimed object is left to its loader, in seconds.
     package var lease_s: Int64 = 900
     /// How many objects are downloaded and parsed at once; 0 for one per core, but 8.
@@ -68,6 +70,16 @@ package struct LoadSettings: Sendable {
         package var labelDays: Int64 = 100
         /// Objects in the bucket; gone after this is `expired`, before it `lost`.
         package var archiveDays: Int64 = 400
+
+        package init() {}
+    }
+
+    /// How much of the daily sweep is done in one run, so that what is new never waits long.
+    package struct SweepLimits: Sendable {
+        /// Hours, each as often as there are parts of the ids; at least one.
+        package var hoursPerRun = 48
+        /// Seconds after which no other hour is begun; as long as it took to begin, if that is longer.
+        package var secondsPerRun = 10.0
 
         package init() {}
     }

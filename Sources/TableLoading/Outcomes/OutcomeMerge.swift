@@ -4,7 +4,8 @@ internal import TableStorage
 /// counted as superseded under their day of arrival.
 ///
 /// A key is looked for within the day of its prediction. Two rows of one key in two days (one of them placed by a wrong hint)
-/// meet when a join or a sweep moves the one to where its prediction is.
+/// meet when a join or a sweep moves the one to where its prediction is. Two that were both sent with a prediction_time, of two
+/// days, of which one is wrong, do not compete until then either: the one whose hour has no such prediction waits unmatched.
 ///
 /// The caller holds the outcome locks of all models of the stage, in a transaction whose temporary tables are
 /// ``MergeStatements/createStages``.
@@ -31,10 +32,16 @@ struct OutcomeMerge {
     private static let key = ["prediction_id", "model_id", "event_type", "name", "prediction_day"]
     private static let placing = ["prediction_day", "prediction_hour", "hour_is_exact"]
 
-    /// The checksum of what the event said: all columns but those that joining changes.
-    static let checksum = """
-        hash_record_extended(ROW(\(columns.filter { !placing.contains($0) }.joined(separator: ", "))), 0)
-        """
+    /// What an event said and where it stands: all columns but those that joining changes.
+    static let saidColumns = columns.filter { !placing.contains($0) }
+
+    /// Columns, of a row if one is named, as a statement lists them.
+    static func list(_ columns: [String], of row: String? = nil) -> String {
+        columns.map { name in row.map { "\($0).\(name)" } ?? name }.joined(separator: ", ")
+    }
+
+    /// The checksum of what the event said.
+    static let checksum = "hash_record_extended(ROW(\(list(saidColumns))), 0)"
 
     /// What decides between two rows of one key: revision, event time, event id; then, so that the order of loading
     /// does not matter, the earlier arrival and the content.
@@ -59,6 +66,7 @@ struct OutcomeMerge {
         CREATE TEMP TABLE IF NOT EXISTS stage_clash (place tid, wins boolean, arrival_day date, event_type text,
             prediction_day date, model_id int, prediction_hour timestamptz, hour_is_exact boolean, outcome_no bigint)
             ON COMMIT DELETE ROWS;
+        CREATE TEMP TABLE IF NOT EXISTS stage_known (place tid) ON COMMIT DELETE ROWS;
         """
 
     /// Merges the stage and writes the changed hours into `stage_mark`.
@@ -66,18 +74,19 @@ struct OutcomeMerge {
     /// Partitions of all its days exist.
     func run(numbers: Numbers) throws {
         try connection.query(Self.dropRepeats)
-        let days = try connection.query("SELECT DISTINCT prediction_day::text FROM stage_outcome").rows.map { $0.text(0) }
-        if days.isEmpty { return }
-        // The days let the planner leave the others out.
-        try connection.query(Self.findClashes, [.texts(days)])
-        if try connection.query("SELECT EXISTS (SELECT FROM stage_clash)")[0].boolean(0) {
+        // Nearly all keys are new, and who inserts looks for them anyway: only those that it finds are looked at.
+        if try connection.query(Self.insert(numbers)).changedRows > 0 {
+            // Their days let the planner leave the others out.
+            let days = try connection.query(Self.knownDays).rows.map { $0.text(0) }
+            try connection.execute("ANALYZE stage_known")
+            try connection.query(Self.findClashes, [.texts(days)])
             try connection.query(Self.learnHours)
             try connection.query(Self.dropOlder)
             try connection.query(Self.countReplaced)
+            try connection.query(Self.replace(numbers))
             try connection.query(Self.keepHours)
-            try connection.execute("TRUNCATE stage_clash")
+            try connection.execute("TRUNCATE stage_clash, stage_known")
         }
-        try connection.query(Self.upsert(numbers))
         if case .new = numbers { try connection.query(Self.markNew) }
     }
 
@@ -120,9 +129,13 @@ struct OutcomeMerge {
         INSERT INTO stage_clash
         SELECT s.ctid, ROW(\(rank("s"))) > ROW(\(rank("o"))), o.arrival_day, o.event_type, o.prediction_day, o.model_id,
                o.prediction_hour, o.hour_is_exact, o.outcome_no
-        FROM stage_outcome AS s JOIN nadi_store.outcome AS o
-            ON o.prediction_day = s.prediction_day AND \(sameOutcome("s", "o"))
+        FROM stage_known AS k JOIN stage_outcome AS s ON s.ctid = k.place
+        JOIN nadi_store.outcome AS o ON o.prediction_day = s.prediction_day AND \(sameOutcome("s", "o"))
         WHERE o.prediction_day = ANY ($1::date[])
+        """
+
+    private static let knownDays = """
+        SELECT DISTINCT s.prediction_day::text FROM stage_known AS k JOIN stage_outcome AS s ON s.ctid = k.place
         """
 
     /// Rows that stay learn the hour from older ones that know it.
@@ -166,20 +179,40 @@ struct OutcomeMerge {
         FROM stage_clash AS c WHERE s.ctid = c.place AND c.wins AND c.hour_is_exact AND NOT s.hour_is_exact
         """
 
-    private static func upsert(_ numbers: Numbers) -> String {
-        let names = columns.joined(separator: ", ")
-        let number =
-            switch numbers {
-            case .new: "nextval('nadi_store.outcome_number')"
-            case .kept: "outcome_no"
-            }
-        let changed = columns.filter { !key.contains($0) } + ["outcome_no", "unmatched", "checksum"]
+    private static func number(_ numbers: Numbers) -> String {
+        switch numbers {
+        case .new: "nextval('nadi_store.outcome_number')"
+        case .kept: "s.outcome_no"
+        }
+    }
+
+    /// Inserts the rows of keys that are new, day by day, so that each index is written at one place; the others' places go to
+    /// `stage_known`.
+    private static func insert(_ numbers: Numbers) -> String {
+        """
+        WITH put AS (
+            INSERT INTO nadi_store.outcome (\(list(columns)), outcome_no, unmatched, checksum)
+            SELECT \(list(columns)), \(number(numbers)), false, \(checksum) FROM stage_outcome AS s
+            ORDER BY prediction_day, prediction_id, model_id, event_type, name
+            ON CONFLICT DO NOTHING RETURNING segment_id, line
+        )
+        INSERT INTO stage_known
+        SELECT s.ctid FROM stage_outcome AS s LEFT JOIN put AS p ON p.segment_id = s.segment_id AND p.line = s.line
+        WHERE p.line IS NULL
+        """
+    }
+
+    /// Puts the rows that win in the place of those they meet; the hour is the one that is known.
+    private static func replace(_ numbers: Numbers) -> String {
+        let said = saidColumns.filter { !key.contains($0) }
         return """
-            INSERT INTO nadi_store.outcome AS o (\(names), outcome_no, unmatched, checksum)
-            SELECT \(names), \(number), false, \(checksum) FROM stage_outcome
-            ORDER BY prediction_id, model_id, event_type, name
-            ON CONFLICT (\(key.joined(separator: ", "))) DO UPDATE SET
-            \(changed.map { "\($0) = EXCLUDED.\($0)" }.joined(separator: ", "))
+            UPDATE nadi_store.outcome AS o
+            SET \(said.map { "\($0) = s.\($0)" }.joined(separator: ", ")),
+                prediction_hour = CASE WHEN c.hour_is_exact AND NOT s.hour_is_exact THEN c.prediction_hour ELSE s.prediction_hour END,
+                hour_is_exact = c.hour_is_exact OR s.hour_is_exact, outcome_no = \(number(numbers)), unmatched = false,
+                checksum = hash_record_extended(ROW(\(list(saidColumns, of: "s"))), 0)
+            FROM stage_clash AS c JOIN stage_outcome AS s ON s.ctid = c.place
+            WHERE c.wins AND o.prediction_day = c.prediction_day AND \(sameOutcome("s", "o"))
             """
     }
 

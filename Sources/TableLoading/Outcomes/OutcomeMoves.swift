@@ -11,12 +11,11 @@ enum OutcomeMoves {
         _ deletion: String, to hour_ms: Int64, _ connection: Connection, _ parameters: [SQLValue] = []
     ) throws -> Int64 {
         try OutcomeWriting.ensureDays([LoadClock.day(hour_ms)], connection)
-        let placing: Set = ["prediction_day", "prediction_hour", "hour_is_exact"]
-        let kept = OutcomeMerge.columns.filter { !placing.contains($0) } + ["outcome_no"]
-        let names = kept.joined(separator: ", ")
+        let kept = OutcomeMerge.saidColumns + ["outcome_no"]
+        let names = OutcomeMerge.list(kept)
         return try connection.query(
             """
-            WITH gone AS (\(deletion) RETURNING \(kept.map { "o.\($0)" }.joined(separator: ", ")))
+            WITH gone AS (\(deletion) RETURNING \(OutcomeMerge.list(kept, of: "o")))
             INSERT INTO stage_outcome (prediction_day, prediction_hour, hour_is_exact, \(names))
             SELECT DATE '\(LoadClock.dayText(hour_ms))', to_timestamp(\(hour_ms / 1000)), true, \(names) FROM gone
             """, parameters

@@ -6,8 +6,9 @@ internal import TableStorage
 /// Looks everywhere for the predictions of outcomes that carry neither a time nor a time-bearing id, or whose hint failed: at
 /// most once a day, newest hour first, all waiting ids at once.
 ///
-/// An hour is read only where it may hold something that was not looked for: outcomes newer than its last sweep, or segments
-/// that came since. Memory is 32 bytes for each id; beyond ``idsAtATime`` the hours are read as often as it takes.
+/// One loader sweeps at a time, and only so many hours in one run: the next run goes on below them, so that loading never
+/// waits long. An hour is read only where it may hold something that was not looked for: outcomes newer than its last sweep,
+/// or segments that came since. Memory is 32 bytes for each id; beyond ``idsAtATime`` the hours are read as often as it takes.
 package struct OutcomeSweep: Sendable {
     let loader: Loader
     /// Most ids that are looked for in one reading.
@@ -18,127 +19,222 @@ package struct OutcomeSweep: Sendable {
         self.idsAtATime = idsAtATime
     }
 
-    /// What one sweep did.
+    /// What one run did.
     package struct Report: Sendable {
         /// Hours whose objects were read, newest first; again for each part of the ids.
         package fileprivate(set) var hours_ms: [Int64] = []
         /// Predictions that were found.
         package fileprivate(set) var found = 0
+        /// What could not be read, and why.
+        package fileprivate(set) var failed: [(what: String, reason: String)] = []
+        /// Whether another loader sweeps.
+        package fileprivate(set) var isTaken = false
     }
 
-    /// An hour that may hold predictions that are waited for.
-    struct Hour: Sendable {
-        let begin_ms: Int64
-        /// Outcomes up to this number were looked for in all of it.
-        let sweptTo: Int64
-    }
-
-    /// Sweeps if a day has passed since the last one.
-    func runIfDue(now_ms: Int64) async throws {
-        let last = try await loader.side.run { connection in
-            try connection.query("SELECT at FROM nadi_store.loader_state WHERE name = 'swept'").first?.time(0)
-        }
-        if now_ms - (last ?? 0) >= LoadClock.day_ms { _ = try await run() }
-    }
-
-    /// Sweeps now.
-    /// - Throws: `StorageError`, `DatabaseError`; what was found before is kept.
+    /// Goes on with the sweep that is under way, or begins one if a day has passed since the last, for so many hours and
+    /// seconds as the settings say; or, if asked for `everything`, begins one now and finishes it.
+    ///
+    /// What fails is told in the report and tried again later.
+    /// - Throws: ``DatabaseError`` where not even that can be written down; `CancellationError`.
     @discardableResult
-    package func run() async throws -> Report {
+    package func run(everything: Bool = true) async throws -> Report {
         var report = Report()
-        let labelDays = loader.settings.retention.labelDays
-        let waits = try await loader.side.runWithRetries { connection in
-            try connection.query(
-                "SELECT EXISTS (\(Self.waiting("1", newerThan: 0)))")[0].boolean(0)
+        guard try await claim() else {
+            loader.progress("another loader sweeps")
+            report.isTaken = true
+            return report
         }
-        if !waits { return report }
-        let (to, hours, count) = try await loader.side.runWithRetries { connection in
-            // The number first: what is written later is newer, and what is loaded later changes an hour's segments.
-            let to = try HourLocks.settledOutcomeNumber(connection)
-            return (to, try Self.hours(labelDays: labelDays, connection), try Self.count(newerThan: 0, connection))
-        }
-        // Where there are more ids than fit, hours that were never swept as they are are looked through for all of them, and
-        // the others for those that are new.
-        let groups = count <= idsAtATime ? [hours] : [hours.filter { $0.sweptTo == 0 }, hours.filter { $0.sweptTo > 0 }]
-        for group in groups where !group.isEmpty {
-            try await sweep(group, newerThan: group.map(\.sweptTo).min() ?? 0, to: to, &report)
-        }
-        try await loader.side.runWithRetries { connection in
-            _ = try connection.query(
-                """
-                INSERT INTO nadi_store.loader_state (name, at, value) VALUES ('swept', now(), $1)
-                ON CONFLICT (name) DO UPDATE SET at = now(), value = EXCLUDED.value
-                """, [.text(String(to))])
+        do {
+            try await sweep(everything: everything, &report)
+            try await release()
+        } catch {
+            if !(error is CancellationError) { try await postpone("\(error)") }
+            try await release()
+            if error is CancellationError { throw error }
+            report.failed.append(("the sweep", "\(error)"))
         }
         return report
     }
 
-    private func sweep(_ hours: [Hour], newerThan: Int64, to: Int64, _ report: inout Report) async throws {
-        let (models, count) = try await loader.side.runWithRetries { connection in
-            (
-                Dictionary(
-                    try connection.query("SELECT model_name, model_id FROM nadi_store.model").rows.map {
-                        ($0.text(0), $0.integer(1))
-                    }, uniquingKeysWith: { first, _ in first }),
-                try Self.count(newerThan: newerThan, connection)
-            )
+    private func sweep(everything: Bool, _ report: inout Report) async throws {
+        let begun = LoadClock.monotonic_s()
+        guard let state = try await loader.side.runWithRetries({ try SweepState.begin(everything: everything, $0) })
+        else { return }
+        repeat {
+            let chunk = try await nextHours()
+            if chunk.hours.isEmpty {
+                return try await loader.side.runWithRetries { try SweepState.finish($0) }
+            }
+            try await sweep(chunk, state, since: everything ? nil : begun, &report)
+        } while everything
+    }
+
+    // MARK: One loader at a time
+
+    /// Whether no other loader sweeps: a lock of this session, which goes with it.
+    private func claim() async throws -> Bool {
+        try await loader.side.runWithRetries { connection in
+            try connection.query("SELECT pg_try_advisory_lock($1::int, 0)", [.integer(HourLocks.sweepSpace)])[0]
+                .boolean(0)
         }
-        let parts = max(1, (count + idsAtATime - 1) / idsAtATime)
-        var swept: [Int64: [Int64]] = [:]
+    }
+
+    private func release() async throws {
+        try await loader.side.runWithRetries { connection in
+            _ = try connection.query("SELECT pg_advisory_unlock($1::int, 0)", [.integer(HourLocks.sweepSpace)])
+        }
+    }
+
+    private func postpone(_ reason: String) async throws {
+        loader.progress("the sweep is put off: \(reason)")
+        try await loader.side.runWithRetries { try SweepState.postpone(reason, $0) }
+    }
+
+    // MARK: Hours
+
+    /// Hours that are swept together, and how many ids are looked for.
+    struct Chunk: Sendable {
+        var hours: [SweepHour] = []
+        var parts: Int64 = 1
+        /// Only ids with greater numbers are looked for.
+        var newerThan: Int64 = 0
+        /// About how many ids there are.
+        var ids: Int64 = 0
+    }
+
+    private func nextHours() async throws -> Chunk {
+        let labelDays = loader.settings.retention.labelDays
+        let limit = loader.settings.sweep.hoursPerRun
+        return try await loader.side.runWithRetries { connection in
+            var chunk = Chunk()
+            (chunk.hours, chunk.ids) = try SweepHour.next(labelDays: labelDays, limit: max(1, limit), connection)
+            guard let first = chunk.hours.first else { return chunk }
+            // Where there are more ids than fit, hours that were never swept as they are are looked through for all of them,
+            // and the others for those that are new.
+            if chunk.ids > idsAtATime {
+                chunk.hours = Array(chunk.hours.prefix { ($0.sweptTo == 0) == (first.sweptTo == 0) })
+            }
+            chunk.newerThan = chunk.hours.map(\.sweptTo).min() ?? 0
+            if chunk.ids > idsAtATime { chunk.ids = try SweepHour.count(newerThan: chunk.newerThan, connection) }
+            chunk.parts = max(1, (chunk.ids + idsAtATime - 1) / idsAtATime)
+            // As much is read in one run, in however many parts.
+            chunk.hours = Array(chunk.hours.prefix(max(1, limit / Int(chunk.parts))))
+            return chunk
+        }
+    }
+
+    /// - Parameter begun_s: when the run began, where it has an end.
+    private func sweep(
+        _ chunk: Chunk, _ state: SweepState, since begun_s: Double?, _ report: inout Report
+    ) async throws {
+        var hours = chunk.hours
+        // By hour, what its first part has seen: what came since is there for the next sweep.
+        var seen: [Int64: [Int64]] = [:]
         var passedOver: Set<Int64> = []
-        for part in 0..<parts {
-            let finder = loader.makeFinder(models, Int(count / parts + 1))
-            try await loader.side.runWithRetries { connection in
-                let condition = "(hashtextextended(o.prediction_id, 0) & 2147483647) % \(parts) = \(part)"
-                try connection.copyOut(
-                    Self.waiting("o.model_id, o.prediction_id", newerThan: newerThan, condition), columns: 2
-                ) { row in
-                    let model = row.int()
-                    finder.finder.add(model: model, predictionID: row.textBytes())
+        for part in 0..<chunk.parts {
+            let (ids, days) = try await fill(part, chunk)
+            let begin_s = LoadClock.monotonic_s()
+            // Reading may take as long as what had to be done before it.
+            let allowed_s = begun_s.map { max(loader.settings.sweep.secondsPerRun, begin_s - $0) } ?? .infinity
+            // Hours in a row that the store refused.
+            var refused: [(hour: SweepHour, error: StorageError)] = []
+            for (place, hour) in hours.enumerated() where !passedOver.contains(hour.begin_ms) {
+                if ids.waiting == 0 || refused.count == 3 { break }
+                if part == 0, place > 0, LoadClock.monotonic_s() - begin_s > allowed_s {
+                    // The other parts look through the same hours.
+                    hours.removeSubrange(place...)
+                    break
                 }
-            }
-            for hour in hours where !passedOver.contains(hour.begin_ms) {
-                if finder.finder.waiting == 0 { break }
-                let segments = try await loader.side.runWithRetries {
-                    try HourSources.segments(hour_ms: hour.begin_ms, type: "prediction", $0)
-                }
-                report.hours_ms.append(hour.begin_ms)
                 do {
-                    report.found += try await read(hour.begin_ms, segments, finder)
+                    if let segments = try await segments(hour.begin_ms) {
+                        report.hours_ms.append(hour.begin_ms)
+                        report.found += try await read(hour.begin_ms, segments, ids, days)
+                        let numbers = segments.map(\.id)
+                        if seen[hour.begin_ms] == nil { seen[hour.begin_ms] = numbers }
+                        if chunk.parts == 1 { try await remember(hour.begin_ms, numbers, state.to) }
+                    } else {
+                        passedOver.insert(hour.begin_ms)
+                    }
+                } catch let error as StorageError {
+                    refused.append((hour, error))
+                    continue
                 } catch let error as LoadError {
-                    passedOver.insert(hour.begin_ms)
-                    loader.progress("sweep passes over hour \(LoadClock.hourText(hour.begin_ms)): \(error)")
-                    continue
+                    pass(over: hour, error, &passedOver, &report)
                 } catch let error as ObjectError {
-                    passedOver.insert(hour.begin_ms)
-                    loader.progress("sweep passes over hour \(LoadClock.hourText(hour.begin_ms)): \(error)")
-                    continue
+                    pass(over: hour, error, &passedOver, &report)
                 }
-                // What the first part has seen: what came since is there for the next sweep.
-                if swept[hour.begin_ms] == nil { swept[hour.begin_ms] = segments.map(\.id) }
-                if parts == 1 { try await remember(hour.begin_ms, segments.map(\.id), to) }
+                // The store does answer: what it refused concerns these hours alone.
+                for (hour, error) in refused { pass(over: hour, error, &passedOver, &report) }
+                refused = []
+            }
+            guard let first = refused.first else { continue }
+            if state.failures < SweepState.patience {
+                // From there on it is tried again later.
+                if chunk.parts == 1, let above = hours.last(where: { $0.begin_ms > first.hour.begin_ms }) {
+                    try await loader.side.runWithRetries { try SweepState.move(below: above.begin_ms, $0) }
+                }
+                throw first.error
+            }
+            for (hour, error) in refused { pass(over: hour, error, &passedOver, &report) }
+        }
+        if chunk.parts > 1 {
+            // A part that did not read an hour had nothing left to look for.
+            for hour in hours where !passedOver.contains(hour.begin_ms) {
+                if let segments = seen[hour.begin_ms] { try await remember(hour.begin_ms, segments, state.to) }
             }
         }
-        // A part that did not read an hour had nothing left to look for.
-        if parts == 1 { return }
-        for (hour_ms, seen) in swept where !passedOver.contains(hour_ms) { try await remember(hour_ms, seen, to) }
-    }
-
-    private func read(_ hour_ms: Int64, _ segments: [HourSources.Segment], _ lent: LentFinder) async throws -> Int {
-        let finder = lent.finder
-        finder.look(atHour: hour_ms / 1000)
-        var count = 0
-        try await HourSources.read(segments, store: loader.store, formats: loader.formats) { object, _, places, _ in
-            let wanted = Set(places)
-            try finder.read(object) { wanted.contains($0) }
-            let found = finder.take()
-            if found.isEmpty { return }
-            count += found.count
-            try await self.record(found, hour_ms)
+        if let last = hours.last {
+            try await loader.side.runWithRetries { try SweepState.move(below: last.begin_ms, $0) }
         }
-        return count
     }
 
+    private func pass(
+        over hour: SweepHour, _ error: any Error, _ passedOver: inout Set<Int64>, _ report: inout Report
+    ) {
+        passedOver.insert(hour.begin_ms)
+        loader.progress("sweep passes over hour \(LoadClock.hourText(hour.begin_ms)): \(error)")
+        report.failed.append(("sweep of hour \(LoadClock.hourText(hour.begin_ms))", "\(error)"))
+    }
+
+    /// The segments to be read; nil for an hour that no join may change, where nothing is to be found.
+    private func segments(_ hour_ms: Int64) async throws -> [HourSources.Segment]? {
+        try await loader.side.runWithRetries { connection in
+            let segments = try HourSources.segments(hour_ms: hour_ms, type: "prediction", connection)
+            let gone = try connection.query(
+                """
+                SELECT EXISTS (SELECT FROM nadi_store.object WHERE object_id = ANY ($1::bigint[]) AND state IN ('lost', 'expired'))
+                    OR EXISTS (SELECT FROM nadi_store.expired_hour WHERE hour = $2 AND event_type = 'prediction')
+                """, [.integers(Set(segments.map(\.object)).sorted()), .time(hour_ms)])
+            return gone[0].boolean(0) ? nil : segments
+        }
+    }
+
+    /// The ids of a part, and the days on which they stand.
+    private func fill(_ part: Int64, _ chunk: Chunk) async throws -> (PredictionIDs, days: [String]) {
+        try await loader.side.runWithRetries { connection in
+            let models = try connection.query("SELECT model_name, model_id FROM nadi_store.model").rows
+            let ids = PredictionIDs(
+                models: Dictionary(models.map { ($0.text(0), $0.integer(1)) }, uniquingKeysWith: { first, _ in first }),
+                count: Int(chunk.ids / chunk.parts + 1))
+            try SweepHour.fill(ids, newerThan: chunk.newerThan, part: part, of: chunk.parts, connection)
+            // After the ids: what begins to wait on another day has a number for the next sweep.
+            return (ids, try SweepHour.days(connection))
+        }
+    }
+
+    private func read(
+        _ hour_ms: Int64, _ segments: [HourSources.Segment], _ ids: PredictionIDs, _ days: [String]
+    ) async throws -> Int {
+        let labelDays = loader.settings.retention.labelDays
+        let database = loader.database
+        return try await SweepReading(loader: loader, hour_ms: hour_ms, ids: ids) { found in
+            try await database.runWithRetries { connection in
+                try SweepRecord(hour_ms: hour_ms, labelDays: labelDays, days: days).write(found, connection)
+            }
+        }.read(segments)
+    }
+
+    /// An hour was looked through up to a number.
     private func remember(_ hour_ms: Int64, _ segments: [Int64], _ to: Int64) async throws {
         try await loader.side.runWithRetries { connection in
             _ = try connection.query(
@@ -148,93 +244,6 @@ package struct OutcomeSweep: Sendable {
                 ON CONFLICT (hour) DO UPDATE SET swept_to = EXCLUDED.swept_to, segments = EXCLUDED.segments,
                     segment_sum = EXCLUDED.segment_sum, swept_at = now()
                 """, [.time(hour_ms), .integer(to), .integers(segments)])
-        }
-    }
-
-    /// The outcomes that a sweep looks for: whose hour nobody knows, or whose id's time was no hint.
-    private static func waiting(_ columns: String, newerThan: Int64, _ condition: String = "true") -> String {
-        """
-        SELECT \(columns) FROM nadi_store.outcome AS o
-        WHERE o.prediction_day = \(OutcomeMerge.unplaced) AND o.outcome_no > \(newerThan) AND \(condition)
-        UNION ALL
-        SELECT \(columns) FROM nadi_store.outcome AS o
-        WHERE o.prediction_day > \(OutcomeMerge.unplaced) AND o.unmatched AND NOT o.hour_is_exact
-          AND o.outcome_no > \(newerThan) AND \(condition)
-        """
-    }
-
-    private static func count(newerThan: Int64, _ connection: Connection) throws -> Int64 {
-        try connection.query("SELECT count(*) FROM (\(waiting("1", newerThan: newerThan))) AS w")[0].integer(0)
-    }
-
-    /// Hours with predictions of models that wait, in which something was not looked for, newest first.
-    ///
-    /// A prediction is made within `label_days` before the arrival of its outcome, or with this; where the id bears a time,
-    /// hardly a day before it.
-    static func hours(labelDays: Int64, _ connection: Connection) throws -> [Hour] {
-        try connection.query(
-            """
-            WITH window_of AS MATERIALIZED (
-                SELECT model_id, greatest(arrival_day - $1::int, prediction_day - 1)::timestamp AT TIME ZONE 'UTC' AS first,
-                       (arrival_day + 2)::timestamp AT TIME ZONE 'UTC' AS last, max(outcome_no) AS newest
-                FROM (\(waiting("o.model_id, o.arrival_day, o.prediction_day, o.outcome_no", newerThan: 0))) AS w
-                GROUP BY 1, 2, 3
-            ), hour_of AS (
-                SELECT DISTINCT s.model_id, r.hour
-                FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s USING (series_id)
-                WHERE s.slice_key = 'all' AND s.model_id IN (SELECT model_id FROM window_of)
-                  AND r.hour >= (SELECT min(first) FROM window_of) AND r.hour < (SELECT max(last) FROM window_of)
-                  AND NOT EXISTS (SELECT FROM nadi_store.join_hour AS j
-                                  WHERE j.model_id = s.model_id AND j.hour = r.hour AND j.is_final)
-            ), wanted AS (
-                SELECT h.hour, max(w.newest) AS newest
-                FROM hour_of AS h JOIN window_of AS w ON w.model_id = h.model_id AND h.hour >= w.first AND h.hour < w.last
-                GROUP BY 1
-            ), known AS (
-                SELECT w.hour, w.newest, CASE WHEN s.segments = g.n AND s.segment_sum = g.total THEN s.swept_to ELSE 0 END AS swept_to
-                FROM wanted AS w LEFT JOIN nadi_store.swept_hour AS s USING (hour)
-                CROSS JOIN LATERAL (
-                    SELECT count(*) AS n, coalesce(sum(h.segment_id), 0) AS total FROM nadi_store.segment_hour AS h
-                    WHERE h.hour = w.hour AND h.event_type = 'prediction') AS g
-            )
-            SELECT hour, swept_to FROM known WHERE newest > swept_to ORDER BY hour DESC
-            """, [.integer(labelDays)]
-        ).rows.map { Hour(begin_ms: $0.time(0), sweptTo: $0.integer(1)) }
-    }
-
-    /// The hour of these predictions is known now; the next pass joins their outcomes.
-    ///
-    /// Those that came too late for it are counted as such.
-    private func record(_ found: [PredictionFinder.Found], _ hour_ms: Int64) async throws {
-        let labelDays = loader.settings.retention.labelDays
-        try await loader.database.runWithRetries { connection in
-            try connection.execute(OutcomeMerge.createStages)
-            try connection.execute(
-                "CREATE TEMP TABLE IF NOT EXISTS stage_found (model_id int, prediction_id text COLLATE \"C\") ON COMMIT DELETE ROWS")
-            try connection.transaction {
-                try HourLocks.takeOutcomes(models: Set(found.map(\.model)), connection)
-                var writer = try connection.copy(into: "stage_found", columns: ["model_id", "prediction_id"])
-                for one in found {
-                    writer.append(one.model)
-                    writer.append(one.predictionID)
-                    try writer.endRow()
-                }
-                try writer.finish()
-                let days = try connection.query(
-                    "SELECT DISTINCT prediction_day::text FROM nadi_store.outcome AS o WHERE o.unmatched AND NOT o.hour_is_exact"
-                ).rows.map { $0.text(0) }
-                try OutcomeMoves.take(
-                    """
-                    DELETE FROM nadi_store.outcome AS o USING stage_found AS f
-                    WHERE o.prediction_day = ANY ($1::date[]) AND o.model_id = f.model_id AND o.prediction_id = f.prediction_id
-                      AND (o.prediction_hour IS NULL OR (o.unmatched AND NOT o.hour_is_exact))
-                    """, to: hour_ms, connection, [.texts(days + ["0001-01-01"])])
-                try connection.query(
-                    LateLabels.count("DELETE FROM stage_outcome AS o WHERE \(LateLabels.isLate("o", days: "$1"))"),
-                    [.integer(labelDays)])
-                try OutcomeMerge(connection: connection).run(numbers: .new)
-                try OutcomeWriting.markHours(connection)
-            }
         }
     }
 }

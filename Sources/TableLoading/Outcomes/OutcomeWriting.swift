@@ -15,12 +15,13 @@ struct OutcomeWriting {
 
     func write() throws {
         if !batch.rows.outcomes.isEmpty {
-            let (hasUnplaced, beyondMidnight) = try stage()
+            let beyondMidnight = try stage()
             try connection.query(Self.countArrivals)
+            try connection.query(LateLabels.unplaceHints, [.integer(labelDays)])
             try connection.query(
                 LateLabels.count("DELETE FROM stage_outcome AS o WHERE \(LateLabels.isLate("o", days: "$1"))"),
                 [.integer(labelDays)])
-            if hasUnplaced { try connection.query(Self.placeBesideKnown) }
+            if try mayProbe() { try connection.query(Self.placeBesideKnown) }
             if !beyondMidnight.isEmpty {
                 let days = beyondMidnight.sorted().map { LoadClock.dayText($0) }
                 try connection.query(Self.placeAcrossMidnight, [.texts(days)])
@@ -63,10 +64,9 @@ struct OutcomeWriting {
             """, [.texts(days)])
     }
 
-    /// Stages all rows; says whether some know no hour, and which days begin or end an hour from a hint.
-    private func stage() throws -> (hasUnplaced: Bool, beyondMidnight: Set<Int64>) {
+    /// Stages all rows; says which days begin or end an hour from a hint.
+    private func stage() throws -> Set<Int64> {
         let rows = batch.rows
-        var hasUnplaced = false
         var beyondMidnight: Set<Int64> = []
         var writer = try connection.copy(into: "stage_outcome", columns: OutcomeMerge.columns)
         for row in rows.outcomes {
@@ -79,7 +79,6 @@ struct OutcomeWriting {
                     beyondMidnight.insert(LoadClock.day(beside))
                 }
             }
-            hasUnplaced = hasUnplaced || hour_ms == nil
             writer.append(hour_ms.map { LoadClock.dayText($0) } ?? "0001-01-01")
             writer.append(batch.models[row.model])
             writer.append(row.type.rawValue)
@@ -101,8 +100,24 @@ struct OutcomeWriting {
             try writer.endRow()
         }
         try writer.finish()
-        return (hasUnplaced, beyondMidnight)
+        return beyondMidnight
     }
+
+    /// Whether some rows know no hour, and so few that each may be looked for on every day.
+    ///
+    /// That is done under locks that other loaders wait for. More are left to the sweep, which finds their hour anew and ranks
+    /// them there.
+    private func mayProbe() throws -> Bool {
+        let row = try connection.query(
+            """
+            SELECT (SELECT count(*) FROM stage_outcome WHERE prediction_day = \(OutcomeMerge.unplaced)),
+                   (SELECT count(*) FROM pg_inherits WHERE inhparent = 'nadi_store.outcome'::regclass)
+            """)[0]
+        return row.integer(0) > 0 && row.integer(0) * row.integer(1) <= Self.mostProbes
+    }
+
+    /// Most looks into an index for the rows of a batch that know no hour: about a second.
+    private static let mostProbes: Int64 = 100_000
 
     static let countArrivals = """
         INSERT INTO nadi_store.outcome_arrival AS a (arrival_day, event_type, model_id, lines, untimed)
@@ -150,11 +165,9 @@ struct OutcomeWriting {
             DELETE FROM nadi_store.outcome AS o USING stage_outcome AS s
             WHERE o.prediction_day = \(OutcomeMerge.unplaced) AND s.prediction_day > \(OutcomeMerge.unplaced)
               AND \(OutcomeMerge.sameOutcome("s", "o"))
-            RETURNING s.prediction_day, \(OutcomeMerge.columns.dropFirst().filter { !["prediction_hour", "hour_is_exact"].contains($0) }
-                .map { "o.\($0)" }.joined(separator: ", ")), s.prediction_hour, s.hour_is_exact
+            RETURNING s.prediction_day, s.prediction_hour, s.hour_is_exact, \(OutcomeMerge.list(OutcomeMerge.saidColumns, of: "o"))
         )
-        INSERT INTO stage_outcome (prediction_day, \(OutcomeMerge.columns.dropFirst().filter { !["prediction_hour", "hour_is_exact"].contains($0) }
-            .joined(separator: ", ")), prediction_hour, hour_is_exact)
+        INSERT INTO stage_outcome (prediction_day, prediction_hour, hour_is_exact, \(OutcomeMerge.list(OutcomeMerge.saidColumns)))
         SELECT * FROM gone
         """
 

@@ -288,4 +288,71 @@ struct OutcomeStoreTests {
         expectClean(try await pipeline.audit())
         try await pipeline.expectSameAsFresh()
     }
+
+    /// New labels are written without a look at those that are there; many without an hour are not looked for on each day.
+    @Test func whatIsNewIsWrittenWithoutALookAtWhatIsThere() async throws {
+        let pipeline = try Pipeline()
+        let connection = try pipeline.database.connect()
+        try await pipeline.put([predictions(1, count: 400)])
+        func timed(_ lines: Range<Int>, revision: Int = 0) -> [String] {
+            lines.map {
+                TestEvents.outcome(Self.base + 60_000, prediction: "p1-\($0)", predictionTime_ms: Self.base, revision: revision)
+            }
+        }
+        try await pipeline.put([outcomes(1, timed(0..<200))])
+        // No sweep looks meanwhile.
+        try connection.execute("INSERT INTO nadi_store.loader_state (name, at) VALUES ('swept', now())")
+        try await pipeline.report(ended: true)
+        let loader = pipeline.loader { $0.join.hoursPerRun = 0 }
+        _ = try await loader.load(reach: .all)
+        let child = "outcome_" + LoadClock.dayText(Self.base).filter { $0 != "-" }
+        func scans() async throws -> Int64 {
+            // Counts of other sessions come with their end.
+            let loaders = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nadi-loader'"
+            while try connection.query(loaders)[0].integer(0) > 0 { try await Task.sleep(for: .milliseconds(20)) }
+            return try connection.query("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1", [.text(child)])[0].integer(0)
+        }
+        await loader.close()
+        try connection.query("VACUUM ANALYZE nadi_store.\(child)")
+        let before = try await scans()
+        try await pipeline.put([outcomes(2, timed(200..<400))])
+        _ = try await loader.load(reach: .all)
+        await loader.close()
+        #expect(try await scans() == before)
+
+        // One correction among them is found, and the others are where they belong.
+        try await pipeline.put([outcomes(3, timed(7..<8, revision: 1) + timed(0..<400))])
+        _ = try await loader.load(reach: .all, joinNow: true)
+        #expect(try pipeline.arrivals() == Arrivals(lines: 801, joined: 400, superseded: 401))
+
+        // A thousand without a time, corrected: on a hundred days each look would be one too many.
+        try connection.query(
+            """
+            SELECT nadi_store.ensure_partition('outcome', d::date)
+            FROM generate_series(current_date - 99, current_date - 10, interval '1 day') AS d
+            """)
+        let untimed = (0..<1200).map { TestEvents.outcome(Self.base + 90_000, prediction: "p1-\($0 % 400)", predictionTime_ms: nil, revision: 2 + $0 / 400) }
+        try await pipeline.put([outcomes(4, untimed)])
+        _ = try await loader.load(reach: .all, joinNow: true)
+        #expect(try pipeline.arrivals() == Arrivals(lines: 2001, joined: 400, waiting: 400, superseded: 1201))
+        _ = try await loader.load(reach: .all, joinNow: true, sweepNow: true)
+        #expect(try pipeline.arrivals() == Arrivals(lines: 2001, joined: 400, superseded: 1601))
+        await loader.close()
+        try pipeline.expectOutcomesBalance()
+    }
+
+    /// What metrics say of outcomes is counted every five minutes, since whatever waits has to be read for it.
+    @Test func metricsCountWhatWaitsNowAndThen() throws {
+        let pipeline = try Pipeline()
+        let connection = try pipeline.database.connect()
+        try connection.query("INSERT INTO nadi_store.model (model_name) VALUES ('iris')")
+        try connection.query("INSERT INTO nadi_store.outcome_arrival (arrival_day, event_type, model_id, lines, too_late) VALUES (current_date, 'outcome', 1, 5, 2)")
+        #expect(try WaitingOutcomes(recent: connection).lines == 5)
+        try connection.execute("UPDATE nadi_store.outcome_arrival SET lines = 7, too_late = 4")
+        let kept = try WaitingOutcomes(recent: connection)
+        #expect(kept.lines == 5 && kept.joined == 3)
+        #expect(try WaitingOutcomes(connection).lines == 7)
+        try connection.execute("UPDATE nadi_store.loader_state SET at = now() - interval '6 minutes' WHERE name = 'outcomes_counted'")
+        #expect(try WaitingOutcomes(recent: connection).lines == 7)
+    }
 }
