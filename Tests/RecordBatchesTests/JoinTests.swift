@@ -189,20 +189,41 @@ struct JoinTests {
         #expect(join.outcomes["iris/1/champion/all/all"]?.correct == 2)
     }
 
-    @Test func aPoisonedObjectLeavesNothing() throws {
-        let models = ["iris"]
-        let table = OutcomeTable(models: models)
-        TestJoin.append(Self.label("a", "x"), 0, models, to: table)
-        let dictionary = JoinDictionary(open: models)
-        let reader = JoinReader(table, dictionary, hours: [testHour_s], slices: [], mappings: [])
-        let fixture = SegmentFixture(lines: [prediction(#""prediction_id":"a","prediction":"x""#)])
-        let bad = try makeObject([fixture]) { $0.segments[0].rawSHA256 = String(repeating: "0", count: 64) }
-        #expect(throws: ObjectError.self) { try TestJoin.read(bad, reader) }
-        let nothing = JoinTally([reader], table, dictionary).result(classes: 10)
-        #expect(nothing.joinedCounts == [0] && nothing.predictions == [0] && nothing.outcomes.isEmpty)
-        try TestJoin.read(makeObject([fixture]), reader)
-        let result = JoinTally([reader], table, dictionary).result(classes: 10)
-        #expect(result.joinedCounts == [1] && result.predictions == [1] && result.repeated == [0])
+    /// What a reader holds grows with the predictions that outcomes name, not with the lines that repeat an id; the first line by
+    /// writer and number counts, wherever it is read.
+    @Test(arguments: [1, 3]) func anIdThatComesInEveryLineIsHeldOnce(readers: Int) throws {
+        var objects: [[UInt8]] = []
+        for seq in (0..<6).reversed() {
+            var segment = SegmentFixture(
+                lines: (0..<500).map { line in
+                    let answer = seq == 2 && line == 0 ? "right" : "wrong"
+                    return prediction(#""prediction_id":"unknown","prediction":"\#(answer)""#)
+                }, seq: seq)
+            // Of two writers, the first by name begins with its third segment.
+            if seq < 2 { segment.writer = "web2-019ab0c65e9b7c3a8f1d2e3f4a5b6c7d" }
+            objects.append(try makeObject([segment]))
+        }
+        let join = try TestJoin(objects, [Self.label("unknown", "right")], readers: readers)
+        #expect(join.result.repeated == [2999] && join.result.predictions == [3000])
+        #expect(join.outcomes.values.map { [$0.labelled, $0.correct] } == [[1, 1]])
+        #expect(join.heldFinds <= readers)
+    }
+
+    /// Rows of another model are not the join's to replace.
+    @Test func aPredictionWithoutASeriesOfItsModelIsCountedNowhere() throws {
+        func key(_ version: String) -> SeriesKey {
+            SeriesKey(
+                model: 0, version: version, variant: "champion", environment: "default", sliceKey: "all", sliceValue: "all")
+        }
+        var iris = JoinDictionary.Model(name: "iris")
+        iris.series = [key("2"): 7]
+        var other = JoinDictionary.Model(name: "other")
+        other.series = [key("1"): 8, key("other"): 9]
+        let lines = [prediction(#""prediction_id":"a","prediction":"x""#)]
+        let join = try TestJoin(
+            [makeObject([SegmentFixture(lines: lines)])], [Self.label("a", "x")], dictionary: JoinDictionary([iris, other]))
+        #expect(join.result.outcomes.isEmpty && join.result.named.isEmpty)
+        #expect(join.result.joinedCounts == [1, 0])
     }
 
     @Test func aTableOfManyOutcomesFindsEach() throws {
