@@ -46,7 +46,7 @@ struct JoinTests {
         #expect((all.logLossSum - 0.980_829_253_011_726).magnitude < 1e-12)
         #expect(all.delayCount == 3 && all.delaySum == 180 && all.delay.total == 3)
         #expect(join.joined == [0, 1, 2, 4])
-        #expect(join.result.predictions == [4, 0] && join.result.repeated == [0, 0])
+        #expect(join.result.repeated == [0, 0])
         #expect(join.result.joinedCounts == [4, 0])
         let slices = join.outcomes.mapValues(\.labelled)
         #expect(
@@ -204,9 +204,30 @@ struct JoinTests {
             objects.append(try makeObject([segment]))
         }
         let join = try TestJoin(objects, [Self.label("unknown", "right")], readers: readers)
-        #expect(join.result.repeated == [2999] && join.result.predictions == [3000])
+        #expect(join.result.repeated == [2999])
         #expect(join.outcomes.values.map { [$0.labelled, $0.correct] } == [[1, 1]])
         #expect(join.heldFinds <= readers)
+    }
+
+    /// Lines are passed over by their bytes; however an id is written, its line is not.
+    @Test func anIdIsFoundHoweverItIsWritten() throws {
+        let many = (0..<300).map { prediction(#""prediction_id":"many\#($0)","id":"grid""#) }
+        let lines = [
+            prediction(#""prediction_id":"a1""#), prediction(#""id":"a2""#), prediction(#""prediction_id" : "a3""#),
+            prediction(#""prediction_id": "a4""#), prediction(#""prediction\u005fid":"a5""#),
+            prediction(#""prediction_id":"a\u0036""#), prediction(#""id":"other","prediction_id":"a7""#),
+            prediction(#""prediction_id":"a8","id":"other""#), prediction(#""prediction_id":null,"id":"a9""#),
+            prediction(#""features":{"id":"none","grid":"id"},"prediction_id":"a10""#),
+            prediction(#""features":{"id":"a11"},"id":"other""#), prediction(#""id":"other","error_type":"id","prediction_id":"a12""#),
+            prediction(#""prediction_id":"\#(String(repeating: "x", count: 256))""#), prediction(#""prediction_id":"é""#),
+        ]
+        let found = (1...12).filter { $0 != 11 }.map { "a\($0)" } + [String(repeating: "x", count: 256), "é"]
+        let wanted = found + ["a11", "none", "grid", "id"]
+        for lines in [lines, many + lines, lines + many] {
+            let join = try Self.join(lines, wanted.map { Self.label($0, "x") })
+            // `grid` is an id only where there is no other.
+            #expect(Set(join.joined.map { wanted[$0] }) == Set(found))
+        }
     }
 
     /// Rows of another model are not the join's to replace.

@@ -146,7 +146,6 @@ struct TestJoin {
         same(named == other.named, "counts of names")
         #expect(result.newClasses == other.result.newClasses, "\(what)", sourceLocation: location)
         #expect(result.repeated == other.result.repeated, "\(what)", sourceLocation: location)
-        #expect(result.predictions == other.result.predictions, "\(what)", sourceLocation: location)
         #expect(result.joinedCounts == other.result.joinedCounts, "\(what)", sourceLocation: location)
     }
 }

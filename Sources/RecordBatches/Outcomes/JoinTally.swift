@@ -78,9 +78,6 @@ package final class JoinTally {
     /// - Parameter classes: most new classes of one model.
     package func result(classes: Int) -> JoinResult {
         var result = JoinResult(models: table.models.count)
-        for sink in sinks {
-            for (model, count) in sink.predictions.enumerated() { result.predictions[model] += count }
-        }
         result.repeated = repeated
         let counter = OutcomeCounter(table, dictionary, classes: classes)
         let names = NamedCounter(table, series: dictionary.seriesCount)

@@ -63,6 +63,16 @@ struct JoinCandidates: Sendable {
         try connection.query("SELECT count(*) FROM (\(rows("o.model_id"))) AS o")[0].integer(0)
     }
 
+    /// How many rows the prediction has that has most: reads all of them on the server.
+    /// - Throws: ``DatabaseError``.
+    func largest(_ connection: Connection) throws -> Int64 {
+        try connection.query(
+            """
+            SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM (\(rows("o.model_id, o.prediction_id"))) AS o
+                                             GROUP BY o.model_id, o.prediction_id) AS g
+            """)[0].integer(0)
+    }
+
     /// Puts the rows of one part into a table whose models are the hour's in their order: all rows of a prediction id are in
     /// the same part. Each is called by its ``CandidateNumber``.
     ///

@@ -13,6 +13,8 @@ struct JoinHour: Sendable {
 
     /// What is guessed for an outcome before its size is known, in bytes.
     private static let guess = 128
+    /// What an outcome takes at least, in bytes.
+    private static let least = 64
 
     /// Rows, and what becomes of the candidates.
     struct Joined: Sendable {
@@ -59,9 +61,11 @@ struct JoinHour: Sendable {
             if part == parts { return joined }
             // Outcomes are larger than was guessed; those of one prediction cannot be parted.
             parts *= 2
-            if parts > 2 * count {
+            let largest = try await loader.side.runWithRetries(except: JoinPass.slow) { try candidates.largest($0) }
+            if Int(largest) * Self.least > memory || parts > 2 * count {
                 throw LoadError(
-                    .tooLarge, "outcomes of one prediction of this hour take more than the \(memory >> 20) MiB that a join may take",
+                    .tooLarge,
+                    "\(largest) outcomes of one prediction take more than the \(memory >> 10) KiB in which an hour is joined",
                     remedy: "Find who sends so many names for one prediction id; the hour's other outcomes wait for it")
             }
         }

@@ -143,7 +143,7 @@ struct JoinPass: Sendable {
     /// Hours that are joined at the same time.
     private static let width = 2
     /// Hours, and rows of hours, that are swapped in one transaction.
-    private static let swapsAtATime = 12
+    private static let swapsAtATime = 24
     private static let rowsAtATime = 4000
 
     private func attempt(_ hour: DirtyHour) async -> (DirtyHour, Outcome) {

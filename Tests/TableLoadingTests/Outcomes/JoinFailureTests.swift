@@ -145,7 +145,7 @@ struct JoinFailureTests {
         let pipeline = try Pipeline()
         try await pipeline.put([predictions(1, ["a"])])
         var writer = TestWriter("two", 1)
-        for number in 0..<2000 {
+        for number in 0..<5000 {
             writer.append(
                 OutcomeEvents.line(
                     Self.base + 60_000, name: "n\(number)", prediction: "a", "\"value\":1", predictionTime_ms: Self.base))
@@ -157,6 +157,6 @@ struct JoinFailureTests {
         await small.close()
         #expect(report.failed.count == 1 && report.failed.allSatisfy { $0.reason.contains("one prediction") }, "\(report.failed)")
         #expect(try await pipeline.load(joinNow: true).failed.isEmpty)
-        #expect(try pipeline.arrivals().joined == 2000)
+        #expect(try pipeline.arrivals().joined == 5000)
     }
 }
