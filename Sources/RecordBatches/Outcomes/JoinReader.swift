@@ -150,8 +150,9 @@ final class JoinSink: EventSink {
         return passes
     }
 
-    /// No only if no key `id` or `prediction_id`, at whatever place, has a value that is looked for. A line with an escape, a
-    /// space before a value or a value that is no string is parsed.
+    /// No only if no key `id` or `prediction_id`, at whatever place, has a value that is looked for.
+    ///
+    /// A line with an escape, a space before a value or a value that is no string is parsed.
     private func mayHold(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {
         // Each model costs a look into the table.
         if table.models.count > 8 { return true }
@@ -165,10 +166,13 @@ final class JoinSink: EventSink {
             case (_, UInt8(ascii: ",")), (_, UInt8(ascii: "}")), (_, UInt8(ascii: "]")): place = next
             case (_, UInt8(ascii: ":")):
                 let value = next + 2
-                guard next[1] == UInt8(ascii: "\""), value < end, let close = memchr(value, 0x22, end - value) else { return true }
+                guard next[1] == UInt8(ascii: "\""), value < end, let close = memchr(value, 0x22, end - value) else {
+                    return true
+                }
                 let length = UnsafeRawPointer(close) - UnsafeRawPointer(value)
                 if table.mayHold(TextBytes(start: value, count: length)) { return true }
-                place = value + length + 1
+                // There may be an escape in it.
+                place = value
             default: return true
             }
         }
@@ -182,7 +186,8 @@ final class JoinSink: EventSink {
             hour_s = hour
             hourIsWanted = hours.contains(hour)
         }
-        guard hourIsWanted, let model = table.model(name), let id = event.text(.predictionID) ?? event.text(.id), id.count <= EventDecoder.nameBytes,
+        guard hourIsWanted, let model = table.model(name),
+            let id = event.text(.predictionID) ?? event.text(.id), id.count <= EventDecoder.nameBytes,
             let outcome = table.find(model, id)
         else { return }
         keep(event, model, outcome, line)

@@ -17,9 +17,13 @@ final class JoinDictionaries: Sendable {
         let models = hour.models.map(\.id)
         // Names are admitted one transaction after the other: a greater number is all that a new one shows.
         let row = try connection.query(
-            "SELECT (SELECT max(series_id) FROM nadi_store.series), (SELECT max(category_id) FROM nadi_store.category)")[0]
+            """
+            SELECT (SELECT max(series_id) FROM nadi_store.series), (SELECT max(category_id) FROM nadi_store.category)
+            """)[0]
         let newest = [row.optionalInteger(0) ?? 0, row.optionalInteger(1) ?? 0]
-        if let known = known.withLock({ $0 }), known.models == models, known.newest == newest { return known.dictionary }
+        if let known = known.withLock({ $0 }), known.models == models, known.newest == newest {
+            return known.dictionary
+        }
         let dictionary = try Self.load(hour, connection)
         known.withLock { $0 = Known(models: models, newest: newest, dictionary: dictionary) }
         return dictionary

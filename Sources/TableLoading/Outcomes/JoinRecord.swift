@@ -168,7 +168,9 @@ struct JoinRecord: Sendable {
         func count(_ kind: Kind) -> Int64 { Int64(records.reduce(0) { $0 + $1.count(kind) }) }
         // What a join of the hour on the other side, or a sweep, has taken meanwhile must not count here too.
         func require(_ kind: Kind, _ written: Int64, _ wanted: Int64) throws(LoadError) {
-            if written != wanted { throw LoadError(.overtaken, "\(wanted - written) \(kind.rawValue) outcomes have changed since they were read") }
+            if written != wanted {
+                throw LoadError(.overtaken, "\(wanted - written) \(kind.rawValue) outcomes have changed since they were read")
+            }
         }
         if count(.found) > 0 {
             let found = try connection.query(
