@@ -37,3 +37,30 @@ int nadi_json_parse(nadi_json_parser *parser, const uint8_t *line, size_t length
     default: return NADI_JSON_INVALID;
     }
 }
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+const uint8_t *nadi_json_next_id(const uint8_t *start, const uint8_t *end) {
+#ifdef __SSE2__
+    const __m128i i = _mm_set1_epi8('i'), d = _mm_set1_epi8('d'), quote = _mm_set1_epi8('"'), escape = _mm_set1_epi8('\\');
+    for (const uint8_t *place = start; place < end; place += 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(place));
+        const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i *>(place + 1));
+        const __m128i third = _mm_loadu_si128(reinterpret_cast<const __m128i *>(place + 2));
+        const __m128i id = _mm_and_si128(
+            _mm_and_si128(_mm_cmpeq_epi8(bytes, i), _mm_cmpeq_epi8(second, d)), _mm_cmpeq_epi8(third, quote));
+        const unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(id, _mm_cmpeq_epi8(bytes, escape))));
+        if (mask != 0) {
+            const uint8_t *found = place + __builtin_ctz(mask);
+            return found < end ? found : nullptr;
+        }
+    }
+#else
+    for (const uint8_t *place = start; place < end; place++) {
+        if (*place == '\\' || (place[0] == 'i' && place[1] == 'd' && place[2] == '"')) return place;
+    }
+#endif
+    return nullptr;
+}

@@ -14,6 +14,10 @@ package struct LoadError: Error, Sendable, CustomStringConvertible {
         package static let overtaken = Code("overtaken")
         /// The hour can no longer be derived: an object is gone.
         package static let closedHour = Code("closedHour")
+        /// The store does not find an object that the ledger has as loaded.
+        package static let missing = Code("missing")
+        /// What belongs together takes more memory than there may be.
+        package static let tooLarge = Code("tooLarge")
         /// An object's bytes are not those that were loaded under its key.
         package static let altered = Code("altered")
         /// A reference cannot be made, found, put in force or deleted as asked.

@@ -41,7 +41,7 @@ struct JoinTests {
         #expect((all.logLossSum - 0.980_829_253_011_726).magnitude < 1e-12)
         #expect(all.delayCount == 3 && all.delaySum == 180 && all.delay.total == 3)
         #expect(join.joined == [0, 1, 2, 4])
-        #expect(join.result.predictions == [4, 0] && join.result.repeated == [0, 0])
+        #expect(join.result.repeated == [0, 0])
         #expect(join.result.joinedCounts == [4, 0])
         let slices = join.outcomes.mapValues(\.labelled)
         #expect(
@@ -270,20 +270,62 @@ struct JoinTests {
         #expect(join.outcomes["iris/1/champion/all/all"]?.correct == 2)
     }
 
-    @Test func aPoisonedObjectLeavesNothing() throws {
-        let models = ["iris"]
-        let table = OutcomeTable(models: models)
-        TestJoin.append(Self.label("a", "x"), 0, models, to: table)
-        let dictionary = JoinDictionary(open: models)
-        let reader = JoinReader(table, dictionary, hours: [testHour_s], slices: [], mappings: [])
-        let fixture = SegmentFixture(lines: [prediction(#""prediction_id":"a","prediction":"x""#)])
-        let bad = try makeObject([fixture]) { $0.segments[0].rawSHA256 = String(repeating: "0", count: 64) }
-        #expect(throws: ObjectError.self) { try TestJoin.read(bad, reader) }
-        let nothing = JoinTally([reader], table, dictionary).result(classes: 10)
-        #expect(nothing.joinedCounts == [0] && nothing.predictions == [0] && nothing.outcomes.isEmpty)
-        try TestJoin.read(makeObject([fixture]), reader)
-        let result = JoinTally([reader], table, dictionary).result(classes: 10)
-        #expect(result.joinedCounts == [1] && result.predictions == [1] && result.repeated == [0])
+    /// What a reader holds grows with the predictions that outcomes name, not with the lines that repeat an id; the first line by
+    /// writer and number counts, wherever it is read.
+    @Test(arguments: [1, 3]) func anIdThatComesInEveryLineIsHeldOnce(readers: Int) throws {
+        var objects: [[UInt8]] = []
+        for seq in (0..<6).reversed() {
+            var segment = SegmentFixture(
+                lines: (0..<500).map { line in
+                    let answer = seq == 2 && line == 0 ? "right" : "wrong"
+                    return prediction(#""prediction_id":"unknown","prediction":"\#(answer)""#)
+                }, seq: seq)
+            // Of two writers, the first by name begins with its third segment.
+            if seq < 2 { segment.writer = "web2-019ab0c65e9b7c3a8f1d2e3f4a5b6c7d" }
+            objects.append(try makeObject([segment]))
+        }
+        let join = try TestJoin(objects, [Self.label("unknown", "right")], readers: readers)
+        #expect(join.result.repeated == [2999])
+        #expect(join.outcomes.values.map { [$0.labelled, $0.correct] } == [[1, 1]])
+        #expect(join.heldFinds <= readers)
+    }
+
+    /// Lines are passed over by their bytes; however an id is written, its line is not.
+    @Test func anIdIsFoundHoweverItIsWritten() throws {
+        let many = (0..<300).map { prediction(#""prediction_id":"many\#($0)","id":"grid""#) }
+        let lines = [
+            prediction(#""prediction_id":"a1""#), prediction(#""id":"a2""#), prediction(#""prediction_id" : "a3""#),
+            prediction(#""prediction_id": "a4""#), prediction(#""prediction\u005fid":"a5""#),
+            prediction(#""prediction_id":"a\u0036""#), prediction(#""id":"other","prediction_id":"a7""#),
+            prediction(#""prediction_id":"a8","id":"other""#), prediction(#""prediction_id":null,"id":"a9""#),
+            prediction(#""features":{"id":"none","grid":"id"},"prediction_id":"a10""#),
+            prediction(#""features":{"id":"a11"},"id":"other""#), prediction(#""id":"other","error_type":"id","prediction_id":"a12""#),
+            prediction(#""prediction_id":"\#(String(repeating: "x", count: 256))""#), prediction(#""prediction_id":"é""#),
+        ]
+        let found = (1...12).filter { $0 != 11 }.map { "a\($0)" } + [String(repeating: "x", count: 256), "é"]
+        let wanted = found + ["a11", "none", "grid", "id"]
+        for lines in [lines, many + lines, lines + many] {
+            let join = try Self.join(lines, wanted.map { Self.label($0, "x") })
+            // `grid` is an id only where there is no other.
+            #expect(Set(join.joined.map { wanted[$0] }) == Set(found))
+        }
+    }
+
+    /// Rows of another model are not the join's to replace.
+    @Test func aPredictionWithoutASeriesOfItsModelIsCountedNowhere() throws {
+        func key(_ version: String) -> SeriesKey {
+            SeriesKey(
+                model: 0, version: version, variant: "champion", environment: "default", sliceKey: "all", sliceValue: "all")
+        }
+        var iris = JoinDictionary.Model(name: "iris")
+        iris.series = [key("2"): 7]
+        var other = JoinDictionary.Model(name: "other")
+        other.series = [key("1"): 8, key("other"): 9]
+        let lines = [prediction(#""prediction_id":"a","prediction":"x""#)]
+        let join = try TestJoin(
+            [makeObject([SegmentFixture(lines: lines)])], [Self.label("a", "x")], dictionary: JoinDictionary([iris, other]))
+        #expect(join.result.outcomes.isEmpty && join.result.named.isEmpty)
+        #expect(join.result.joinedCounts == [1, 0])
     }
 
     @Test func aTableOfManyOutcomesFindsEach() throws {

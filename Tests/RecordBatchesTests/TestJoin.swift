@@ -23,6 +23,8 @@ struct TestJoin {
     let dictionary: JoinDictionary
     /// Places of the outcomes that joined.
     let joined: [Int]
+    /// Predictions that readers held, over all parts.
+    let heldFinds: Int
     /// The outcomes that joined, in words, sorted.
     let joinedNames: [String]
 
@@ -35,6 +37,7 @@ struct TestJoin {
         self.dictionary = dictionary
         var result = JoinResult(models: models.count)
         var joined: [Int] = []
+        var heldFinds = 0
         for part in 0..<parts {
             let table = OutcomeTable(models: models)
             for (place, outcome) in outcomes.enumerated()
@@ -45,6 +48,7 @@ struct TestJoin {
                 JoinReader(table, dictionary, hours: hours, slices: slices, mappings: [])
             }
             for (number, object) in objects.enumerated() { try Self.read(object, readers[number % readers.count]) }
+            heldFinds += readers.reduce(0) { $0 + $1.heldFinds }
             let tally = JoinTally(readers, table, dictionary)
             result.merge(tally.result(classes: classes), classes: classes)
             tally.forEach { model, number, time_ms in
@@ -54,23 +58,18 @@ struct TestJoin {
         }
         self.result = result
         self.joined = joined.sorted()
+        self.heldFinds = heldFinds
         joinedNames = joined.map { "\(outcomes[$0])" }.sorted()
     }
 
-    /// Reads an object; one that is not what it says leaves nothing.
+    /// Reads an object.
     static func read(_ object: [UInt8], _ reader: JoinReader) throws {
         let manifest = try ObjectReader(object).manifest
-        reader.beginObject()
-        do {
-            for segment in manifest.segments where reader.begin(segment) {
-                try object[segment.offset..<(segment.offset + segment.compressedBytes)].withUnsafeBytes {
-                    try reader.append($0)
-                }
-                try reader.endSegment()
+        for segment in manifest.segments where reader.begin(segment) {
+            try object[segment.offset..<(segment.offset + segment.compressedBytes)].withUnsafeBytes {
+                try reader.append($0)
             }
-        } catch {
-            reader.dropObject()
-            throw error
+            try reader.endSegment()
         }
     }
 
@@ -147,7 +146,6 @@ struct TestJoin {
         same(named == other.named, "counts of names")
         #expect(result.newClasses == other.result.newClasses, "\(what)", sourceLocation: location)
         #expect(result.repeated == other.result.repeated, "\(what)", sourceLocation: location)
-        #expect(result.predictions == other.result.predictions, "\(what)", sourceLocation: location)
         #expect(result.joinedCounts == other.result.joinedCounts, "\(what)", sourceLocation: location)
     }
 }

@@ -37,6 +37,10 @@ void nadi_json_parser_destroy(nadi_json_parser *parser);
 // Fills *tape when it returns NADI_JSON_OK. Never allocates.
 int nadi_json_parse(nadi_json_parser *parser, const uint8_t *line, size_t length, nadi_json_tape *tape);
 
+// The first place in [start, end) where a backslash stands, or the end of a string that ends in id; NULL where there is none.
+// NADI_JSON_PADDING bytes behind end must be readable.
+const uint8_t *nadi_json_next_id(const uint8_t *start, const uint8_t *end);
+
 #ifdef __cplusplus
 }
 #endif

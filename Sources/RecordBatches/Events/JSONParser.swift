@@ -24,6 +24,13 @@ final class JSONParser {
         nadi_json_parser_destroy(parser)
     }
 
+    /// The first place before `end` where an escape stands, or the `id"` that ends a string; ``padding`` bytes behind `end` must
+    /// be readable. A small part of what parsing costs.
+    @inline(__always)
+    static func nextID(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UnsafePointer<UInt8>? {
+        nadi_json_next_id(start, end)
+    }
+
     /// Parses one line.
     ///
     /// - Parameters:

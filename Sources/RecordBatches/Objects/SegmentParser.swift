@@ -9,6 +9,14 @@ protocol EventSink: AnyObject {
     ///   - segment: the segment's place in what the sink is filling.
     ///   - line: the line's number in the segment, from 1.
     func take(_ event: EventDecoder, segment: Int, line: Int)
+
+    /// Whether the sink may have a use for the event of a native line, from its bytes alone; else it is not parsed.
+    func mayTake(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool
+}
+
+extension EventSink {
+    @inline(__always)
+    func mayTake(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool { true }
 }
 
 /// Reads a segment's raw bytes line by line: good events go to a sink, all lines are counted.
@@ -84,6 +92,7 @@ final class SegmentParser<Sink: EventSink> {
                 throw ending == .torn ? Fault(.torn_tail, .torn) : Fault(.too_long, .long)
             }
             if count == 0 || (start[0] <= 0x20 && Self.isBlank(start, count)) { throw Fault(.empty_line, .empty) }
+            if mapping == nil, !sink.mayTake(start, count) { return }
             let root = try parser.parse(start, count: count)
             if let mapping {
                 try decoder.decode(root, by: mapping, in: window)

@@ -36,14 +36,12 @@ package final class JoinDictionary: Sendable {
     private let isOpen: Bool
     private let state: Mutex<State>
 
-    /// - Parameters:
-    ///   - models: those whose outcomes are joined.
-    ///   - other: the model that stands for those beyond the cap.
-    package init(_ models: [Model], other: Model? = nil) {
+    /// - Parameter models: those whose outcomes are joined.
+    package init(_ models: [Model]) {
         self.models = models.map(\.name)
         isOpen = false
         var state = State()
-        for (number, model) in (models + [other].compactMap { $0 }).enumerated() {
+        for (number, model) in models.enumerated() {
             for (key, id) in model.series {
                 var key = key
                 key.model = number
@@ -101,6 +99,9 @@ package final class JoinDictionary: Sendable {
     }
 
     /// The series that a prediction's counts go to: the one of its names, else as admission renamed what is beyond a cap.
+    ///
+    /// Always one of the prediction's own model: a swap replaces the rows of the models that it joins. Where the model was
+    /// admitted after the prediction was counted, there may be none, and ``none`` is counted nowhere.
     func find(_ key: SeriesKey) -> Int32 {
         state.withLock { state in
             if let found = state.series[key] { return found }
@@ -110,19 +111,16 @@ package final class JoinDictionary: Sendable {
                 state.seriesList.append(key)
                 return number
             }
-            for model in [key.model, models.count] {
-                for isOther in [false, true] {
-                    for value in [key.sliceValue, SliceName.other] {
-                        var other = key
-                        other.model = model
-                        other.sliceValue = value
-                        if isOther {
-                            other.version = SliceName.other
-                            other.variant = Self.variant
-                            other.environment = Self.environment
-                        }
-                        if let found = state.series[other] { return found }
+            for isOther in [false, true] {
+                for value in [key.sliceValue, SliceName.other] {
+                    var other = key
+                    other.sliceValue = value
+                    if isOther {
+                        other.version = SliceName.other
+                        other.variant = Self.variant
+                        other.environment = Self.environment
                     }
+                    if let found = state.series[other] { return found }
                 }
             }
             return Self.none

@@ -57,21 +57,20 @@ struct JoinFinds {
     /// Bytes of a find.
     static func stride(series: Int) -> Int { (seriesOffset + series * 4 + 7) / 8 * 8 }
 
-    /// Bytes in use.
-    var memory: Int { blocks.count * stride * Self.perBlock }
-
     mutating func append(_ find: JoinFind, series numbers: UnsafePointer<Int32>) {
         if count == blocks.count * Self.perBlock {
             blocks.append(.allocate(byteCount: stride * Self.perBlock, alignment: 16))
         }
-        let target = at(count)
-        target.storeBytes(of: find, as: JoinFind.self)
-        (target + Self.seriesOffset).copyMemory(from: numbers, byteCount: series * 4)
         count += 1
+        replace(count - 1, find, series: numbers)
     }
 
-    /// Drops what was found since there were so many.
-    mutating func truncate(to count: Int) { self.count = count }
+    /// Puts a find in the place of another.
+    mutating func replace(_ place: Int, _ find: JoinFind, series numbers: UnsafePointer<Int32>) {
+        let target = at(place)
+        target.storeBytes(of: find, as: JoinFind.self)
+        (target + Self.seriesOffset).copyMemory(from: numbers, byteCount: series * 4)
+    }
 
     @inline(__always)
     func find(_ place: Int) -> JoinFind { at(place).load(as: JoinFind.self) }

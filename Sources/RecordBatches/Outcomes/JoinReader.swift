@@ -1,5 +1,6 @@
 internal import EventModel
 package import EventSegments
+internal import Glibc
 
 /// Reads objects and keeps the predictions of some hours that outcomes wait for.
 ///
@@ -21,18 +22,12 @@ package final class JoinReader: @unchecked Sendable {
             mappings.map { ($0.name, CompiledMapping($0)) }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// Starts an object, which counts once it is ended.
-    package func beginObject() { sink.beginObject() }
+    /// How many predictions it holds, of those that outcomes name.
+    package var heldFinds: Int { sink.finds.count }
 
-    /// Forgets what the object at hand has yielded.
-    package func dropObject() {
-        proof = nil
-        sink.dropObject()
-    }
-
-    /// Starts a segment of the object; its frame goes to ``append(_:)``.
+    /// Starts a segment of an object; its frame goes to ``append(_:)``.
     ///
-    /// Each segment must be read once by all readers of a join together.
+    /// Each segment must be read once by all readers of a join together, and what they found is of no use once one has thrown.
     ///
     /// - Returns: false where its mapping is not known: then nothing may be appended.
     package func begin(_ segment: Manifest.Segment) -> Bool {
@@ -80,10 +75,13 @@ final class JoinSink: EventSink {
     /// Segments by the number that finds name.
     private(set) var segments: [Manifest.Segment] = []
     private(set) var finds: JoinFinds
-    /// Predictions of the hours, by the model's number.
-    private(set) var predictions: [Int64]
-    private var findsBefore = 0
-    private var predictionsBefore: [Int64] = []
+    /// Lines with a prediction id that another line read here has, by the model's number.
+    private(set) var repeated: [Int64]
+    /// By the prediction's number in the table the place of its find: of many lines with one id, one is held.
+    private let places: UnsafeMutablePointer<UInt32>
+    private static let none = UInt32.max
+    /// The last answer of ``comesBefore(_:)`` for the segment at hand.
+    private var compared = (segment: JoinSink.none, isBehind: false)
 
     init(_ table: OutcomeTable, _ dictionary: JoinDictionary, hours: Set<Int64>, slices: [String]) {
         self.table = table
@@ -92,27 +90,93 @@ final class JoinSink: EventSink {
         sliceKeys = slices.map { TextBytes(immortal: $0) }
         names = JoinNames(dictionary, slices: slices)
         finds = JoinFinds(series: 1 + slices.count)
-        predictions = [Int64](repeating: 0, count: table.models.count)
+        repeated = [Int64](repeating: 0, count: table.models.count)
+        places = .allocate(capacity: max(1, table.keys))
+        places.initialize(repeating: Self.none, count: max(1, table.keys))
     }
 
     deinit {
         finds.destroy()
+        places.deallocate()
         for key in sliceKeys { key.start.deallocate() }
-    }
-
-    func beginObject() {
-        findsBefore = finds.count
-        predictionsBefore = predictions
-    }
-
-    func dropObject() {
-        finds.truncate(to: findsBefore)
-        predictions = predictionsBefore
     }
 
     func begin(_ segment: Manifest.Segment) {
         self.segment = UInt32(truncatingIfNeeded: segments.count)
         segments.append(segment)
+        compared.segment = Self.none
+    }
+
+    /// Whether the segment at hand comes before another one by writer and number.
+    @inline(__always)
+    private func comesBefore(_ other: UInt32) -> Bool {
+        if other == segment { return false }
+        if other != compared.segment {
+            let (mine, theirs) = (segments[Int(segment)], segments[Int(other)])
+            compared = (other, JoinSink.comesBefore(mine, theirs))
+        }
+        return compared.isBehind
+    }
+
+    /// The order of segments in which the first line with a prediction id counts: by writer and number.
+    static func comesBefore(_ one: Manifest.Segment, _ two: Manifest.Segment) -> Bool {
+        ExactText.same(one.writer, two.writer) ? one.seq < two.seq : ExactText(one.writer) < ExactText(two.writer)
+    }
+
+    // MARK: Lines
+
+    /// Lines of a look at whether looking before parsing is worth it, and how many of them.
+    private var looks = 0
+    private var passes = 0
+    /// Lines that are parsed without a look.
+    private var blind = 0
+    private static let looksAtATime = 4096
+
+    /// Most lines of a trickle's hours name no prediction that outcomes wait for, and finding that out in their bytes costs a
+    /// fraction of parsing them.
+    @inline(__always)
+    func mayTake(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+        if blind > 0 {
+            blind &-= 1
+            return true
+        }
+        let passes = mayHold(start, count)
+        looks &+= 1
+        if passes { self.passes &+= 1 }
+        if looks == Self.looksAtATime {
+            if self.passes > Self.looksAtATime / 2 { blind = 16 * Self.looksAtATime }
+            (looks, self.passes) = (0, 0)
+        }
+        return passes
+    }
+
+    /// No only if no key `id` or `prediction_id`, at whatever place, has a value that is looked for.
+    ///
+    /// A line with an escape, a space before a value or a value that is no string is parsed.
+    private func mayHold(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+        // Each model costs a look into the table.
+        if table.models.count > 8 { return true }
+        let end = start + count
+        var place = start
+        while let found = JSONParser.nextID(place, end) {
+            // Behind the string's end.
+            let next = found + 3
+            switch (found.pointee, next.pointee) {
+            case (UInt8(ascii: "\\"), _): return true
+            case (_, UInt8(ascii: ",")), (_, UInt8(ascii: "}")), (_, UInt8(ascii: "]")): place = next
+            case (_, UInt8(ascii: ":")):
+                let value = next + 2
+                guard next[1] == UInt8(ascii: "\""), value < end, let close = memchr(value, 0x22, end - value) else {
+                    return true
+                }
+                let length = UnsafeRawPointer(close) - UnsafeRawPointer(value)
+                if table.mayHold(TextBytes(start: value, count: length)) { return true }
+                // There may be an escape in it.
+                place = value
+            default: return true
+            }
+        }
+        return false
     }
 
     func take(_ event: EventDecoder, segment: Int, line: Int) {
@@ -122,9 +186,8 @@ final class JoinSink: EventSink {
             hour_s = hour
             hourIsWanted = hours.contains(hour)
         }
-        guard hourIsWanted, let model = table.model(name) else { return }
-        predictions[model] &+= 1
-        guard let id = event.text(.predictionID) ?? event.text(.id), id.count <= EventDecoder.nameBytes,
+        guard hourIsWanted, let model = table.model(name),
+            let id = event.text(.predictionID) ?? event.text(.id), id.count <= EventDecoder.nameBytes,
             let outcome = table.find(model, id)
         else { return }
         keep(event, model, outcome, line)
@@ -132,6 +195,11 @@ final class JoinSink: EventSink {
 
     private func keep(_ event: EventDecoder, _ model: Int, _ first: OutcomeRecord, _ line: Int) {
         let header = first.header
+        let known = places[Int(header.key)]
+        if known != Self.none {
+            repeated[Int(header.model)] &+= 1
+            guard comesBefore(finds.find(Int(known)).segment) else { return }
+        }
         var find = JoinFind(
             segment: segment, line: UInt32(truncatingIfNeeded: line), outcome: first.place, key: header.key,
             time_ms: event.time_ms)
@@ -145,7 +213,13 @@ final class JoinSink: EventSink {
             }
             addAnswer(event, model, first, &find)
         }
-        finds.append(find, series: names.series(event, model, sliceKeys))
+        let series = names.series(event, model, sliceKeys)
+        if known != Self.none {
+            finds.replace(Int(known), find, series: series)
+        } else {
+            places[Int(header.key)] = UInt32(truncatingIfNeeded: finds.count)
+            finds.append(find, series: series)
+        }
     }
 
     private func addAnswer(_ event: EventDecoder, _ model: Int, _ first: OutcomeRecord, _ find: inout JoinFind) {
@@ -198,140 +272,5 @@ final class JoinSink: EventSink {
         if header.label > 0 { return table.texts.text(Int(header.label) - 1).equals(text) }
         guard let number = label.labelNumber else { return false }
         return names.numberText.write(number).equals(text)
-    }
-}
-
-/// Numbers of the names that a reader meets, remembered by their bytes.
-final class JoinNames {
-    private let dictionary: JoinDictionary
-    private let slices: [String]
-    private var seriesKeys = ByteTable()
-    /// The series of each key: `all`, then one for each slice.
-    private var seriesNumbers: UnsafeMutablePointer<Int32>
-    private var seriesRoom = 64
-    private var classKeys = ByteTable()
-    private var classNumbers: [Int32] = []
-    private let buffer: UnsafeMutablePointer<UInt8>
-    /// Writes a label's number as a class.
-    let numberText = ClassText()
-    private let answerText = ClassText()
-
-    /// Most keys that are remembered.
-    private static let most = 65_536
-
-    init(_ dictionary: JoinDictionary, slices: [String]) {
-        self.dictionary = dictionary
-        self.slices = slices
-        seriesNumbers = .allocate(capacity: seriesRoom * (1 + slices.count))
-        // Each part has at most 256 bytes, and two for its length.
-        let bytes = 64 + (EventDecoder.nameBytes + 2) * (4 + slices.count) + (1 << 20)
-        buffer = .allocate(capacity: bytes)
-        buffer.initialize(repeating: 0, count: bytes)
-    }
-
-    deinit {
-        seriesKeys.destroy()
-        classKeys.destroy()
-        seriesNumbers.deallocate()
-        buffer.deallocate()
-    }
-
-    // MARK: Series
-
-    /// The prediction's series, in a list that lives until the next call.
-    func series(_ event: EventDecoder, _ model: Int, _ sliceKeys: [TextBytes]) -> UnsafePointer<Int32> {
-        var end = 4
-        UnsafeMutableRawPointer(buffer).storeBytes(of: Int32(truncatingIfNeeded: model), as: Int32.self)
-        put(event.text(.modelVersion) ?? .empty, &end)
-        put(event.text(.modelVariant) ?? Defaults.variant, &end)
-        put(event.text(.environment) ?? Defaults.environment, &end)
-        if !sliceKeys.isEmpty {
-            let tags = event.value(.tags)
-            for key in sliceKeys { put(Self.slice(tags?.member(key)), &end) }
-        }
-        let key = TextBytes(start: UnsafePointer(buffer), count: end)
-        if seriesKeys.count >= Self.most, seriesKeys.find(key) == nil {
-            seriesKeys.destroy()
-            seriesKeys = ByteTable()
-        }
-        let known = seriesKeys.count
-        let number = seriesKeys.intern(key)
-        let width = 1 + slices.count
-        if number == known { resolve(number, key, model) }
-        return UnsafePointer(seriesNumbers + number * width)
-    }
-
-    @inline(__always)
-    private func put(_ text: TextBytes, _ end: inout Int) {
-        UnsafeMutableRawPointer(buffer + end).storeBytes(of: UInt16(truncatingIfNeeded: text.count), as: UInt16.self)
-        (buffer + end + 2).update(from: text.start, count: text.count)
-        end &+= 2 &+ text.count
-    }
-
-    private static let missing = TextBytes(immortal: SliceName.missing)
-    private static let other = TextBytes(immortal: SliceName.other)
-
-    private static func slice(_ tag: TapeValue?) -> TextBytes {
-        guard let tag, tag.kind == TapeValue.Kind.string else { return missing }
-        return tag.text.count > EventDecoder.nameBytes ? other : tag.text
-    }
-
-    /// Asks the dictionary for a key's series.
-    @inline(never)
-    private func resolve(_ number: Int, _ key: TextBytes, _ model: Int) {
-        let width = 1 + slices.count
-        if number == seriesRoom {
-            let larger = UnsafeMutablePointer<Int32>.allocate(capacity: seriesRoom * 2 * width)
-            larger.update(from: seriesNumbers, count: seriesRoom * width)
-            seriesNumbers.deallocate()
-            seriesNumbers = larger
-            seriesRoom *= 2
-        }
-        var place = 4
-        func next() -> String {
-            let count = Int(UnsafeRawPointer(key.start + place).loadUnaligned(as: UInt16.self))
-            defer { place += 2 + count }
-            return TextBytes(start: key.start + place + 2, count: count).string
-        }
-        var series = SeriesKey(
-            model: model, version: next(), variant: next(), environment: next(), sliceKey: SliceName.all,
-            sliceValue: SliceName.all)
-        let target = seriesNumbers + number * width
-        target.initialize(to: dictionary.find(series))
-        for (slice, key) in slices.enumerated() {
-            series.sliceKey = key
-            series.sliceValue = next()
-            (target + 1 + slice).initialize(to: dictionary.find(series))
-        }
-    }
-
-    // MARK: Classes
-
-    /// The class that a classifier's answer names; nil where it names none. Lives until the next call.
-    func classText(_ answer: TapeValue) -> TextBytes? {
-        switch answer.kind {
-        case TapeValue.Kind.string: answer.text
-        case TapeValue.Kind.yes: Defaults.yes
-        case TapeValue.Kind.no: Defaults.no
-        default: answer.number.map { answerText.write($0) }
-        }
-    }
-
-    /// The class's number, ``JoinDictionary/otherClass`` where it was not admitted.
-    func classNumber(_ text: TextBytes, model: Int) -> Int32 {
-        let raw = UnsafeMutableRawPointer(buffer)
-        raw.storeBytes(of: Int32(truncatingIfNeeded: model), as: Int32.self)
-        (buffer + 4).update(from: text.start, count: text.count)
-        let key = TextBytes(start: UnsafePointer(buffer), count: 4 + text.count)
-        if let known = classKeys.find(key) { return classNumbers[known] }
-        if classKeys.count >= Self.most {
-            classKeys.destroy()
-            classKeys = ByteTable()
-            classNumbers = []
-        }
-        let number = dictionary.find(class: text.string, model: model) ?? JoinDictionary.otherClass
-        _ = classKeys.intern(key)
-        classNumbers.append(number)
-        return number
     }
 }

@@ -17,8 +17,6 @@ package struct JoinResult: Equatable, Sendable {
     /// Labels' classes that the dictionary does not have, under a cap for each model; ``CategoryKey/feature`` is the
     /// model's number. Sorted.
     package internal(set) var newClasses: [CategoryKey] = []
-    /// By the model's number: predictions of the hours, also those that no outcome waits for.
-    package internal(set) var predictions: [Int64]
     /// By the model's number: outcomes that joined.
     package internal(set) var joinedCounts: [Int64]
     /// By the model's number: predictions with an id that an earlier line has, among those that outcomes name.
@@ -26,18 +24,15 @@ package struct JoinResult: Equatable, Sendable {
 
     /// - Parameter models: how many models the dictionary has.
     package init(models: Int) {
-        predictions = [Int64](repeating: 0, count: models)
-        joinedCounts = predictions
-        repeated = predictions
+        joinedCounts = [Int64](repeating: 0, count: models)
+        repeated = joinedCounts
     }
 
     /// Adds the result of another part: of other outcomes, with the same predictions and dictionary.
     ///
     /// - Parameter classes: most new classes of one model.
     package mutating func merge(_ other: JoinResult, classes: Int) {
-        for model in predictions.indices {
-            // Every part reads all predictions.
-            predictions[model] = max(predictions[model], other.predictions[model])
+        for model in joinedCounts.indices {
             joinedCounts[model] += other.joinedCounts[model]
             repeated[model] += other.repeated[model]
         }

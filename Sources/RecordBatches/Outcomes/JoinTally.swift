@@ -27,14 +27,17 @@ package final class JoinTally {
 
     deinit { chosen.deallocate() }
 
-    /// Bytes that a prediction's find and its place in a tally take, for a budget.
-    package static func bytesPerPrediction(slices: Int) -> Int { JoinFinds.stride(series: 1 + slices) + 4 }
+    /// Bytes that a prediction's find, and its places in the readers and in a tally, take at most, for a budget.
+    package static func bytesPerPrediction(slices: Int, readers: Int) -> Int {
+        JoinFinds.stride(series: 1 + slices) + 4 * (1 + readers)
+    }
 
     private func choose() {
         let ranks = Self.ranks(sinks)
         var begin = 0
         for (reader, sink) in sinks.enumerated() {
             begins.append(begin)
+            for (model, count) in sink.repeated.enumerated() { repeated[model] += count }
             for place in 0..<sink.finds.count {
                 let find = sink.finds.find(place)
                 let key = Int(find.key)
@@ -63,9 +66,7 @@ package final class JoinTally {
         var all: [(reader: Int, place: Int)] = []
         for (reader, sink) in sinks.enumerated() { all += sink.segments.indices.map { (reader, $0) } }
         all.sort { left, right in
-            let (one, two) = (sinks[left.reader].segments[left.place], sinks[right.reader].segments[right.place])
-            return ExactText.same(one.writer, two.writer)
-                ? one.seq < two.seq : ExactText(one.writer) < ExactText(two.writer)
+            JoinSink.comesBefore(sinks[left.reader].segments[left.place], sinks[right.reader].segments[right.place])
         }
         var ranks = sinks.map { [UInt32](repeating: 0, count: $0.segments.count) }
         for (rank, entry) in all.enumerated() { ranks[entry.reader][entry.place] = UInt32(truncatingIfNeeded: rank) }
@@ -77,9 +78,6 @@ package final class JoinTally {
     /// - Parameter classes: most new classes of one model.
     package func result(classes: Int) -> JoinResult {
         var result = JoinResult(models: table.models.count)
-        for sink in sinks {
-            for (model, count) in sink.predictions.enumerated() { result.predictions[model] += count }
-        }
         result.repeated = repeated
         let counter = OutcomeCounter(table, dictionary, classes: classes)
         let names = NamedCounter(table, series: dictionary.seriesCount)

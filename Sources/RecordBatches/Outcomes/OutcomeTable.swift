@@ -276,9 +276,27 @@ package final class OutcomeTable: @unchecked Sendable {
         }
     }
 
+    /// Whether the prediction may have outcomes, of whatever model it is: no where it has none, and hardly ever a wrong yes.
     @inline(__always)
-    private static func hash(_ model: Int, _ id: TextBytes) -> UInt32 {
-        let hash = id.hash ^ UInt64(truncatingIfNeeded: model &+ 1) &* 0x9E37_79B9_7F4A_7C15
+    func mayHold(_ id: TextBytes) -> Bool {
+        let idHash = id.hash
+        for model in models.indices {
+            let hash = Self.hash(model, idHash)
+            var slot = Int(truncatingIfNeeded: hash) & mask
+            while slots[slot] != 0 {
+                if UInt32(truncatingIfNeeded: slots[slot] >> 32) == hash { return true }
+                slot = (slot &+ 1) & mask
+            }
+        }
+        return false
+    }
+
+    @inline(__always)
+    private static func hash(_ model: Int, _ id: TextBytes) -> UInt32 { hash(model, id.hash) }
+
+    @inline(__always)
+    private static func hash(_ model: Int, _ idHash: UInt64) -> UInt32 {
+        let hash = idHash ^ UInt64(truncatingIfNeeded: model &+ 1) &* 0x9E37_79B9_7F4A_7C15
         return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
     }
 

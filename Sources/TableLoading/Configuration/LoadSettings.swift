@@ -100,6 +100,8 @@ package struct LoadSettings: Sendable {
         /// Memory of outcomes and of what joins them, in bytes, for all hours that are joined at the same time; an hour with
         /// more is joined in parts, of which each reads the hour's objects.
         package var memoryBytes = 160 << 20
+        /// Outcomes without a prediction that are written in a transaction of their own, of some seconds.
+        package var lostAtATime = 200_000
 
         package init() {}
     }

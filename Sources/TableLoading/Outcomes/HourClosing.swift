@@ -6,7 +6,8 @@ internal import TableStorage
 struct HourClosing {
     let hour: JoinPass.DirtyHour
 
-    func run(_ connection: Connection) throws {
+    /// - Returns: how many outcomes are too late.
+    func run(_ connection: Connection) throws -> Int64 {
         let models = hour.models.map(\.id)
         let waiting = """
             o.prediction_day = DATE '\(LoadClock.dayText(hour.hour_ms))' AND o.model_id = ANY ($1::int[])
@@ -14,29 +15,28 @@ struct HourClosing {
                 SELECT j.joined_to FROM nadi_store.join_hour AS j
                 WHERE j.model_id = o.model_id AND j.hour = o.prediction_hour), 0))
             """
-        try connection.transaction {
+        return try connection.transaction {
             try HourLocks.takeOutcomes(models: models, connection)
+            let late = try connection.query(
+                "SELECT count(*) FROM nadi_store.outcome AS o WHERE \(waiting) AND o.hour_is_exact",
+                [.integers(models), .time(hour.hour_ms)])[0].integer(0)
             try connection.query(
                 LateLabels.count("DELETE FROM nadi_store.outcome AS o WHERE \(waiting) AND o.hour_is_exact"),
                 [.integers(models), .time(hour.hour_ms)])
-            let hints = try connection.query(
+            try connection.query(
                 """
-                UPDATE nadi_store.outcome AS o SET unmatched = true, outcome_no = nextval('nadi_store.outcome_number')
-                WHERE \(waiting) AND NOT o.hour_is_exact AND NOT o.unmatched RETURNING o.model_id
-                """, [.integers(models), .time(hour.hour_ms)]
-            ).rows.map { $0.integer(0) }
-            if !hints.isEmpty {
-                try connection.query(
-                    """
-                    WITH lost AS (SELECT u AS model_id, false AS hour_is_exact FROM unnest($2::int[]) AS u)
-                    \(DirtyMarks.insert(JoinRecord.besideHint))
-                    """, [.time(hour.hour_ms), .integers(hints)])
-            }
+                WITH lost AS (
+                    UPDATE nadi_store.outcome AS o SET unmatched = true, outcome_no = nextval('nadi_store.outcome_number')
+                    WHERE \(waiting) AND NOT o.hour_is_exact AND NOT o.unmatched RETURNING o.model_id, o.prediction_hour AS hour
+                )
+                \(DirtyMarks.insert(JoinRecord.besideHint))
+                """, [.integers(models), .time(hour.hour_ms)])
             for model in hour.models {
                 try connection.query(
                     "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3",
                     [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)])
             }
+            return late
         }
     }
 }

@@ -3,8 +3,9 @@ internal import TableStorage
 
 /// The outcomes that a join of an hour has to look for: those that stand in the hour, and those beside it whose hint failed.
 ///
-/// ``settle(_:)`` first, then the parts, each in a query of its own: what is written between them has a number beyond
-/// ``joinedTo``, is joined if it was read, and still counts as waiting, since its hour is marked anew.
+/// ``meetRivals(_:)`` before the hour's marks are read, ``settle(_:)`` after them, then the parts, each in a query of its own:
+/// what is written between them has a number beyond ``joinedTo``, is joined if it was read, and still counts as waiting, since
+/// its hour is marked anew.
 struct JoinCandidates: Sendable {
     let hour: JoinPass.DirtyHour
     /// By model: every outcome of it with a number up to this that stands in the hour, or beside it unmatched, is in the parts.
@@ -39,7 +40,6 @@ struct JoinCandidates: Sendable {
     /// Fixes ``joinedTo``: a look at the ends of two indexes.
     /// - Throws: ``DatabaseError``.
     mutating func settle(_ connection: Connection) throws {
-        try settleRivals(connection)
         let days = Set(beside_ms.map(LoadClock.day)).sorted().map(Self.day).joined(separator: ", ")
         let numbers = try connection.query(
             """
@@ -61,6 +61,16 @@ struct JoinCandidates: Sendable {
     /// - Throws: ``DatabaseError``.
     func count(_ connection: Connection) throws -> Int64 {
         try connection.query("SELECT count(*) FROM (\(rows("o.model_id"))) AS o")[0].integer(0)
+    }
+
+    /// How many rows the prediction has that has most: reads all of them on the server.
+    /// - Throws: ``DatabaseError``.
+    func largest(_ connection: Connection) throws -> Int64 {
+        try connection.query(
+            """
+            SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM (\(rows("o.model_id, o.prediction_id"))) AS o
+                                             GROUP BY o.model_id, o.prediction_id) AS g
+            """)[0].integer(0)
     }
 
     /// Puts the rows of one part into a table whose models are the hour's in their order: all rows of a prediction id are in
@@ -110,7 +120,10 @@ struct JoinCandidates: Sendable {
 
     /// Before and after midnight, rows of one key may stand in both days: the one whose hint failed meets the other, which a
     /// join or the event itself has placed in this hour.
-    private func settleRivals(_ connection: Connection) throws {
+    ///
+    /// Moves it, in a transaction of its own, and marks the hour.
+    /// - Throws: ``DatabaseError``.
+    func meetRivals(_ connection: Connection) throws {
         let days = beside_ms.filter { LoadClock.day($0) != LoadClock.day(hour.hour_ms) }
         guard let beside = days.first else { return }
         let rivals = """

@@ -10,6 +10,7 @@ struct JoinPass: Sendable {
     let loader: Loader
     /// Memory of the hours that are joined at the same time.
     private let budget: ByteBudget
+    private let dictionaries = JoinDictionaries()
 
     init(_ loader: Loader) {
         self.loader = loader
@@ -24,6 +25,8 @@ struct JoinPass: Sendable {
             let name: String
             let marks: Int64
             let waiting: Int64
+            /// Outcomes that joined the last time.
+            let joined: Int64
         }
 
         let hour_ms: Int64
@@ -41,15 +44,16 @@ struct JoinPass: Sendable {
     private enum Outcome {
         /// Joined, and still to be swapped; nil where there was nothing left to join.
         case joined(JoinSwap?)
-        case closed
+        case closed(reason: String)
         case failed(any Error)
     }
 
     /// Joins what is due, or all that is dirty: two hours at a time, so that one reads its outcomes while the other reads its
     /// objects, and several hours in one transaction, since each swap derives its day anew.
     ///
-    /// An hour that fails waits longer from time to time and holds up no other.
-    /// - Throws: `DatabaseError`; `StorageError` once three hours in a row failed by it.
+    /// An hour that fails, be it when its rows are written, waits longer from time to time and holds up no other.
+    /// - Throws: `DatabaseError` where the server fails rather than an hour; `StorageError` once three hours in a row failed
+    ///   by it.
     func run(everything: Bool) async throws -> Report {
         var report = Report()
         var storageFailures = 0
@@ -81,9 +85,7 @@ struct JoinPass: Sendable {
                 if isFull || (running == 0 && !ready.isEmpty) {
                     let swaps = ready
                     ready = []
-                    let overtaken = try await loader.database.runWithRetries { try JoinSwap.run(swaps, $0) }
-                    waiting += overtaken
-                    report.hours += swaps.count - overtaken.count
+                    waiting += try await swap(swaps, &report)
                     loader.progress("joined \(report.hours) hours")
                     continue
                 }
@@ -93,34 +95,70 @@ struct JoinPass: Sendable {
                 case .joined(let swap):
                     if let swap { ready.append(swap) }
                     storageFailures = 0
-                case .closed: try await close(hour)
-                case .failed(let error as DatabaseError) where error.isRetryable: throw error
-                case .failed(let error as CancellationError): throw error
+                case .closed(let reason):
+                    do {
+                        try await close(hour, reason)
+                    } catch {
+                        try await postpone(hour, error, &report)
+                    }
                 case .failed(let error):
                     storageFailures = error is StorageError ? storageFailures + 1 : 0
                     if storageFailures == 3 { throw error }
-                    report.failed.append((hour.hour_ms, "\(error)"))
-                    try await postpone(hour, "\(error)")
+                    try await postpone(hour, error, &report)
                 }
             }
         }
     }
 
+    /// Replaces the rows of hours, together or, where that fails, one by one.
+    ///
+    /// - Returns: hours that are to be joined again.
+    private func swap(_ swaps: [JoinSwap], _ report: inout Report) async throws -> [DirtyHour] {
+        do {
+            let overtaken = try await loader.database.runWithRetries(except: Self.slow) { try JoinSwap.run(swaps, $0) }
+            report.hours += swaps.count - overtaken.count
+            return overtaken
+        } catch {
+            if Self.endsPass(error) { throw error }
+            if swaps.count > 1 {
+                var overtaken: [DirtyHour] = []
+                for one in swaps { overtaken += try await swap([one], &report) }
+                return overtaken
+            }
+            if (error as? LoadError)?.code == .overtaken { return swaps.map(\.hour) }
+            for one in swaps { try await postpone(one.hour, error, &report) }
+            return []
+        }
+    }
+
+    /// A statement that took longer than it may is as slow when it is run again.
+    static let slow: Set<String> = ["57014"]
+
+    /// Whether no other hour would fare better.
+    private static func endsPass(_ error: any Error) -> Bool {
+        guard let error = error as? DatabaseError else { return error is CancellationError }
+        return error.isConnectionLost || error.sqlState.hasPrefix("53") || error.sqlState == "25006"
+    }
+
     /// Hours that are joined at the same time.
     private static let width = 2
     /// Hours, and rows of hours, that are swapped in one transaction.
-    private static let swapsAtATime = 12
+    private static let swapsAtATime = 24
     private static let rowsAtATime = 4000
 
     private func attempt(_ hour: DirtyHour) async -> (DirtyHour, Outcome) {
         do {
             return (hour, .joined(try await join(hour)))
         } catch let error as LoadError where error.code == .closedHour {
-            return (hour, .closed)
+            return (hour, .closed(reason: error.message))
         } catch {
             return (hour, .failed(error))
         }
     }
+
+    /// Seconds that outcomes wait for an hour without any predictions before these are given up for lost there: predictions
+    /// that are loaded after their labels, as in a backfill, would have each row written twice.
+    private static let patience_s: Int64 = 6 * 3600
 
     /// Hours whose turn it is, those that wait longest first.
     private func dueHours(everything: Bool) async throws -> [DirtyHour] {
@@ -130,15 +168,20 @@ struct JoinPass: Sendable {
                 """
                 SELECT d.hour, d.model_id, m.model_name, d.marks, d.waiting
                 FROM nadi_store.dirty_hour AS d JOIN nadi_store.model AS m USING (model_id)
+                CROSS JOIN LATERAL (
+                    SELECT sum(r.predictions) AS n FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s
+                    USING (series_id) WHERE s.model_id = d.model_id AND s.slice_key = 'all' AND r.hour = d.hour) AS p
                 WHERE $1 OR (coalesce(d.next_attempt_at <= now(), true) AND (
                        d.since <= now() - CASE WHEN $2::bigint = 0 THEN interval '0' ELSE greatest(
-                            $2::bigint * interval '1 second', $4::float8 * (now() - d.hour)) END
-                    OR d.waiting >= $3::float8 * (
-                        SELECT sum(r.predictions) FROM nadi_store.request_hour AS r JOIN nadi_store.series AS s
-                        USING (series_id) WHERE s.model_id = d.model_id AND s.slice_key = 'all' AND r.hour = d.hour)))
+                            $2::bigint * interval '1 second', $4::float8 * (now() - d.hour),
+                            CASE WHEN p.n > 0 THEN interval '0' ELSE $5::bigint * interval '1 second' END) END
+                    OR d.waiting >= $3::float8 * p.n))
                 ORDER BY min(d.since) OVER (PARTITION BY d.hour), d.hour, d.model_id
                 """,
-                [.boolean(everything), .integer(join.age_s), .real(join.share), .real(join.ageShare)]
+                [
+                    .boolean(everything), .integer(join.age_s), .real(join.share), .real(join.ageShare),
+                    .integer(Self.patience_s),
+                ]
             ).rows
             var hours: [DirtyHour] = []
             for row in rows {
@@ -148,14 +191,18 @@ struct JoinPass: Sendable {
                 }
                 hours[hours.count - 1].models.append(
                     DirtyHour.Model(
-                        id: row.integer(1), name: row.text(2), marks: row.integer(3), waiting: row.integer(4)))
+                        id: row.integer(1), name: row.text(2), marks: row.integer(3), waiting: row.integer(4), joined: 0))
             }
             return hours
         }
     }
 
     /// A failed hour is tried again after a minute, doubling to a day.
-    private func postpone(_ hour: DirtyHour, _ reason: String) async throws {
+    /// - Throws: the error itself, where it is not the hour's.
+    private func postpone(_ hour: DirtyHour, _ error: any Error, _ report: inout Report) async throws {
+        if Self.endsPass(error) { throw error }
+        let reason = "\(error)"
+        report.failed.append((hour.hour_ms, reason))
         try await loader.side.runWithRetries { connection in
             _ = try connection.query(
                 """
@@ -166,44 +213,37 @@ struct JoinPass: Sendable {
         }
     }
 
-    /// The hour's models whose labels have aged out: their numbers are final.
-    private func aged(_ hour: DirtyHour) async throws -> Set<Int64> {
+    /// The hour's marks as they are now, since another loader may have joined it or a label may have come, and apart from them
+    /// those of models whose outcomes have aged out: their numbers are final.
+    private func marked(_ hour: DirtyHour) async throws -> (open: DirtyHour, final: DirtyHour) {
         try await loader.side.runWithRetries { connection in
-            Set(
-                try connection.query(
-                    "SELECT model_id FROM nadi_store.join_hour WHERE is_final AND hour = $1 AND model_id = ANY ($2::int[])",
-                    [.time(hour.hour_ms), .integers(hour.models.map(\.id))]
-                ).rows.map { $0.integer(0) })
-        }
-    }
-
-    /// The hour's marks as they are now: another loader may have joined it since, or a label may have come.
-    private func marked(_ hour: DirtyHour) async throws -> DirtyHour {
-        try await loader.side.runWithRetries { connection in
+            try JoinCandidates(hour: hour).meetRivals(connection)
             let rows = try connection.query(
                 """
-                SELECT d.model_id, m.model_name, d.marks, d.waiting
+                SELECT d.model_id, m.model_name, d.marks, d.waiting, coalesce(j.outcomes, 0), coalesce(j.is_final, false)
                 FROM nadi_store.dirty_hour AS d JOIN nadi_store.model AS m USING (model_id)
+                LEFT JOIN nadi_store.join_hour AS j USING (model_id, hour)
                 WHERE d.hour = $1 AND d.model_id = ANY ($2::int[]) ORDER BY d.model_id
                 """, [.time(hour.hour_ms), .integers(hour.models.map(\.id))]
             ).rows
-            return DirtyHour(
-                hour_ms: hour.hour_ms,
-                models: rows.map {
-                    DirtyHour.Model(id: $0.integer(0), name: $0.text(1), marks: $0.integer(2), waiting: $0.integer(3))
-                })
+            func models(isFinal: Bool) -> DirtyHour {
+                DirtyHour(
+                    hour_ms: hour.hour_ms,
+                    models: rows.filter { $0.boolean(5) == isFinal }.map {
+                        DirtyHour.Model(
+                            id: $0.integer(0), name: $0.text(1), marks: $0.integer(2), waiting: $0.integer(3),
+                            joined: $0.integer(4))
+                    })
+            }
+            return (models(isFinal: false), models(isFinal: true))
         }
     }
 
     /// Joins an hour; nil if there was nothing left to join.
     private func join(_ due: DirtyHour) async throws -> JoinSwap? {
         // Marks first: a label that comes after them keeps the hour marked.
-        let dirty = try await marked(due)
-        let aged = try await aged(dirty)
-        if !aged.isEmpty {
-            try await close(DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { aged.contains($0.id) }))
-        }
-        let hour = DirtyHour(hour_ms: dirty.hour_ms, models: dirty.models.filter { !aged.contains($0.id) })
+        let (hour, final) = try await marked(due)
+        if !final.models.isEmpty { try await close(final, "its outcomes have aged out") }
         if hour.models.isEmpty { return nil }
         let (segments, candidates, dictionary) = try await loader.side.runWithRetries { connection in
             try HourSources.requireOpen(hour_ms: hour.hour_ms, type: "prediction", connection)
@@ -211,7 +251,7 @@ struct JoinPass: Sendable {
             let segments = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection)
             var candidates = JoinCandidates(hour: hour)
             try candidates.settle(connection)
-            return (segments, candidates, try JoinDictionary.load(hour, connection))
+            return (segments, candidates, try dictionaries.dictionary(hour, connection))
         }
         func joined(memory: Int, _ run: (JoinHour) async throws -> JoinHour.Joined?) async throws -> JoinHour.Joined? {
             await budget.take(memory)
@@ -228,17 +268,24 @@ struct JoinPass: Sendable {
             }
         }
         let memory = loader.settings.join.memoryBytes
-        var result = try await joined(memory: memory / Self.width) { try await $0.runAtOnce() }
-        // An hour with more has all memory for itself.
+        // An hour with more than its share has all memory for itself, and one with still more is joined in parts. Where so many
+        // are known to wait, they are not read for nothing.
+        let known = hour.models.reduce(0) { $0 + max($1.joined, $1.waiting) }
+        var result: JoinHour.Joined?
+        for share in [memory / Self.width, memory]
+        where result == nil && JoinHour.fits(known, memory: share, loader.settings) {
+            result = try await joined(memory: share) { try await $0.runAtOnce() }
+        }
         if result == nil { result = try await joined(memory: memory) { try await $0.runInParts() } }
         guard let result else { return nil }
         return JoinSwap(
-            hour: hour, expected: segments.map(\.id), record: result.record, result: result.result,
+            hour: hour, expected: HourSources.Mark(segments), record: result.record, result: result.result,
             dictionary: dictionary, caps: loader.settings.caps)
     }
 
     /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.
-    private func close(_ hour: DirtyHour) async throws {
-        try await loader.database.runWithRetries { try HourClosing(hour: hour).run($0) }
+    private func close(_ hour: DirtyHour, _ reason: String) async throws {
+        let late = try await loader.database.runWithRetries { try HourClosing(hour: hour).run($0) }
+        loader.progress("hour \(LoadClock.hourText(hour.hour_ms)) is closed, \(late) outcomes came too late for it: \(reason)")
     }
 }

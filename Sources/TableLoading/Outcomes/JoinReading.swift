@@ -13,7 +13,8 @@ struct JoinReading: Sendable {
     /// Reads all objects.
     ///
     /// - Returns: the readers, at least one, of which each has a share of what was found.
-    /// - Throws: as `HourSources.read`.
+    /// - Throws: as `HourSources.read`, but ``LoadError`` with ``LoadError/Code/missing`` for an object that is gone and of which the
+    ///   ledger does not know it.
     func read(_ segments: [HourSources.Segment]) async throws -> [JoinReader] {
         let pool = Pool { makeReader() }
         let objects = Dictionary(grouping: segments) { $0.key }.sorted { $0.key < $1.key }
@@ -39,12 +40,11 @@ struct JoinReading: Sendable {
         do {
             source = try await ObjectSource(loader.store, key)
         } catch let error as StorageError where error.kind == .notFound {
-            throw HourSources.gone(key)
+            throw try await loader.side.runWithRetries { try HourSources.notFound(key, $0) }
         }
         let manifest = try await source.manifest()
         let places = try HourSources.places(of: wanted, in: manifest, key: key, formats: loader.formats)
         let reader = pool.take()
-        reader.beginObject()
         for (place, _) in places {
             let segment = manifest.segments[place]
             guard reader.begin(segment) else { continue }

@@ -5,8 +5,8 @@ internal import TableStorage
 /// Replaces an hour's outcome rows of some models by those of a join, under the hour's and the day's exclusive locks.
 struct JoinSwap {
     let hour: JoinPass.DirtyHour
-    /// The hour's segments with predictions when it was read, ascending.
-    let expected: [Int64]
+    /// The hour's segments with predictions when it was read.
+    let expected: HourSources.Mark
     let record: JoinRecord
     let result: JoinResult
     let dictionary: JoinDictionary
@@ -21,92 +21,94 @@ struct JoinSwap {
         "error_label_sum", "error_label_square_sum", "delay_count", "delay_sum", "delay_bins", "delay_counts",
     ]
 
-    /// How many rows it writes.
-    var rows: Int { result.outcomes.count + result.named.count }
+    /// What it holds until it is run, and writes: rows of aggregates, and of outcomes by the hundred.
+    var rows: Int { result.outcomes.count + result.named.count + record.changeCount / 100 }
 
-    /// Runs several swaps, those that write rows of outcomes one by one, the others in one transaction.
+    /// Runs several swaps in one transaction.
     ///
     /// - Returns: hours that are to be joined again: their segments changed since they were read, or another loader has
     ///   joined them meanwhile, perhaps with outcomes that this join has not seen.
-    /// - Throws: ``DatabaseError``; a swap that was run before is kept, and runs as overtaken if it is run again.
+    /// - Throws: ``DatabaseError``; ``LoadError`` with ``LoadError/Code/overtaken`` where two of the hours, or another loader,
+    ///   found the same outcome. Nothing was changed then; where a commit's answer was lost, the swaps may be run again, and
+    ///   are overtaken by themselves.
     static func run(_ swaps: [JoinSwap], _ connection: Connection) throws -> [JoinPass.DirtyHour] {
-        let plain = swaps.filter { !$0.record.hasChanges }
-        var overtaken: [JoinPass.DirtyHour] = []
-        for group in [plain] + swaps.filter(\.record.hasChanges).map({ [$0] }) where !group.isEmpty {
-            do {
-                overtaken += try swap(group.sorted { $0.hour.hour_ms < $1.hour.hour_ms }, connection)
-            } catch let error as LoadError where error.code == .overtaken {
-                overtaken += group.map(\.hour)
-            }
-        }
-        return overtaken
-    }
-
-    private static func swap(_ swaps: [JoinSwap], _ connection: Connection) throws -> [JoinPass.DirtyHour] {
         let rows = try swaps.map { try JoinRows($0.result, $0.dictionary, caps: $0.caps, connection) }
-        let stages = ["outcome_hour", "named_outcome_hour"].map { MergeStatements.create("stage_\($0)", like: $0) }
-        // Moving outcomes takes more of them.
-        let moves = swaps.contains(where: \.record.hasChanges)
-        try connection.execute(moves ? MergeStatements.createStages : stages.joined(separator: "\n"))
+        var stages = ["outcome_hour", "named_outcome_hour"].map { MergeStatements.create("stage_\($0)", like: $0) }
+        // Writing outcomes takes more of them.
+        if swaps.contains(where: \.record.hasChanges) { stages.append(JoinRecord.createStages) }
+        try connection.execute(stages.joined(separator: "\n"))
         return try connection.transaction {
             try HourLocks.takeAll(swaps.map(\.hour.hour_ms), connection)
             try HourLocks.takeOutcomes(models: swaps.flatMap { $0.hour.models.map(\.id) }, connection)
-            var current: [(swap: JoinSwap, rows: JoinRows)] = []
-            var overtaken: [JoinPass.DirtyHour] = []
-            for (swap, rows) in zip(swaps, rows) {
-                if try swap.isCurrent(connection) {
-                    current.append((swap, rows))
-                } else {
-                    overtaken.append(swap.hour)
+            let isCurrent = try current(swaps, connection)
+            let current = zip(swaps, rows).filter { isCurrent.contains($0.0.hour.hour_ms) }.map { (swap: $0.0, rows: $0.1) }
+            if !current.isEmpty {
+                try delete(current.map(\.swap), connection)
+                try copyCounts(current, connection)
+                try copyNamed(current, connection)
+                for day in Set(current.map { LoadClock.day($0.swap.hour.hour_ms) }).sorted() {
+                    try connection.query("SELECT nadi_store.derive_outcome_day($1)", [.time(day)])
                 }
+                try JoinRecord.write(current.map { ($0.swap.record, $0.swap.repeated) }, connection)
+                try clearMarks(current.map(\.swap), connection)
             }
-            for (swap, _) in current { try swap.delete(connection) }
-            try copyCounts(current, connection)
-            try copyNamed(current, connection)
-            for day in Set(current.map { LoadClock.day($0.swap.hour.hour_ms) }).sorted() {
-                try connection.query("SELECT nadi_store.derive_outcome_day($1)", [.time(day)])
-            }
-            for (swap, _) in current { try swap.record(connection) }
-            return overtaken
+            return swaps.map(\.hour).filter { !isCurrent.contains($0.hour_ms) }
         }
     }
 
-    /// Whether the hour still is as it was read, and nobody else has joined it.
-    private func isCurrent(_ connection: Connection) throws -> Bool {
-        let now = try HourSources.segments(hour_ms: hour.hour_ms, type: "prediction", connection).map(\.id)
-        guard now == expected else { return false }
-        let models = hour.models.map(\.id)
-        let dirty = try connection.query(
-            "SELECT model_id FROM nadi_store.dirty_hour WHERE hour = $1 AND model_id = ANY ($2::int[])",
-            [.time(hour.hour_ms), .integers(models)])
-        return dirty.count == models.count
+    /// Models and hours of swaps, as parallel arrays.
+    private static func pairs(_ swaps: [JoinSwap]) -> [SQLValue] {
+        [
+            .integers(swaps.flatMap { $0.hour.models.map(\.id) }),
+            .times(swaps.flatMap { swap in swap.hour.models.map { _ in swap.hour.hour_ms } }),
+        ]
     }
 
-    private func delete(_ connection: Connection) throws {
+    /// The hours that still are as they were read, and that nobody else has joined.
+    private static func current(_ swaps: [JoinSwap], _ connection: Connection) throws -> Set<Int64> {
+        let marks = try HourSources.marks(hours_ms: swaps.map(\.hour.hour_ms), type: "prediction", connection)
+        var dirty: [Int64: Int] = [:]
+        for row in try connection.query(
+            """
+            SELECT d.hour FROM nadi_store.dirty_hour AS d
+            JOIN unnest($1::int[], $2::timestamptz[]) AS u (model_id, hour) USING (model_id, hour)
+            """, pairs(swaps)
+        ).rows { dirty[row.time(0), default: 0] += 1 }
+        let current = swaps.filter {
+            marks[$0.hour.hour_ms] ?? HourSources.Mark() == $0.expected && dirty[$0.hour.hour_ms] == $0.hour.models.count
+        }
+        return Set(current.map(\.hour.hour_ms))
+    }
+
+    private static func delete(_ swaps: [JoinSwap], _ connection: Connection) throws {
         for table in ["outcome_hour", "named_outcome_hour"] {
             try connection.query(
                 """
-                DELETE FROM nadi_store.\(table) AS h USING nadi_store.series AS s
-                WHERE h.series_id = s.series_id AND s.model_id = ANY ($1::int[]) AND h.hour = $2
-                """, [.integers(hour.models.map(\.id)), .time(hour.hour_ms)])
+                DELETE FROM nadi_store.\(table) AS h USING nadi_store.series AS s,
+                    unnest($1::int[], $2::timestamptz[]) AS u (model_id, hour)
+                WHERE h.series_id = s.series_id AND s.model_id = u.model_id AND h.hour = u.hour
+                """, pairs(swaps))
         }
     }
 
-    /// Writes what became of the outcomes, and takes the marks away.
-    private func record(_ connection: Connection) throws {
-        try record.write(repeated: repeated, connection)
-        for model in hour.models {
-            let row: [SQLValue] = [.integer(model.id), .time(hour.hour_ms), .integer(model.marks)]
-            try connection.query(
-                "DELETE FROM nadi_store.dirty_hour WHERE model_id = $1 AND hour = $2 AND marks = $3", row)
-            // Marked again since it was read: what is left waits from now on.
-            try connection.query(
-                """
-                UPDATE nadi_store.dirty_hour SET since = now(), waiting = greatest(1, waiting - $4), failures = 0,
-                    next_attempt_at = NULL, last_error = NULL
-                WHERE model_id = $1 AND hour = $2 AND marks <> $3
-                """, row + [.integer(model.waiting)])
-        }
+    /// Takes the marks away.
+    private static func clearMarks(_ swaps: [JoinSwap], _ connection: Connection) throws {
+        let models = swaps.flatMap(\.hour.models)
+        let marks = pairs(swaps) + [.integers(models.map(\.marks))]
+        try connection.query(
+            """
+            DELETE FROM nadi_store.dirty_hour AS d
+            USING unnest($1::int[], $2::timestamptz[], $3::bigint[]) AS u (model_id, hour, marks)
+            WHERE d.model_id = u.model_id AND d.hour = u.hour AND d.marks = u.marks
+            """, marks)
+        // Marked again since it was read: what is left waits from now on.
+        try connection.query(
+            """
+            UPDATE nadi_store.dirty_hour AS d SET since = now(), waiting = greatest(1, d.waiting - u.waiting), failures = 0,
+                next_attempt_at = NULL, last_error = NULL
+            FROM unnest($1::int[], $2::timestamptz[], $3::bigint[], $4::bigint[]) AS u (model_id, hour, marks, waiting)
+            WHERE d.model_id = u.model_id AND d.hour = u.hour AND d.marks <> u.marks
+            """, marks + [.integers(models.map(\.waiting))])
     }
 
     /// Lines whose prediction id an earlier line has, by model.

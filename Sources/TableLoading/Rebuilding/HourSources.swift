@@ -50,6 +50,36 @@ package struct HourSources: Sendable {
         ).rows.map(Self.segment)
     }
 
+    /// What tells whether an hour's segments have changed: how many there are, and the sum of their numbers.
+    struct Mark: Sendable, Equatable {
+        var count: Int64 = 0
+        var sum: Int64 = 0
+
+        init() {}
+
+        init(_ segments: [Segment]) {
+            count = Int64(segments.count)
+            sum = segments.reduce(0) { $0 + $1.id }
+        }
+    }
+
+    /// The marks of hours' segments with lines of a type; hours without any are left out.
+    static func marks(hours_ms: [Int64], type: String, _ connection: Connection) throws -> [Int64: Mark] {
+        var marks: [Int64: Mark] = [:]
+        for row in try connection.query(
+            """
+            SELECT h.hour, count(*), sum(h.segment_id)::bigint
+            FROM nadi_store.segment_hour AS h JOIN nadi_store.segment AS s USING (segment_id, object_sealed_at)
+            WHERE h.hour = ANY ($1::timestamptz[]) AND h.event_type = $2 AND s.state = 'loaded' GROUP BY 1
+            """, [.times(hours_ms), .text(type)]
+        ).rows {
+            var mark = Mark()
+            (mark.count, mark.sum) = (row.integer(1), row.integer(2))
+            marks[row.time(0)] = mark
+        }
+        return marks
+    }
+
     /// All loaded segments of objects.
     package static func segments(objects: [Int64], _ connection: Connection) throws -> [Segment] {
         try connection.query(
@@ -101,6 +131,17 @@ package struct HourSources: Sendable {
         LoadError(
             .closedHour, "object \(key) is gone from the bucket, so that this hour is closed",
             remedy: "Restore the object; until then the hour keeps the rows it has")
+    }
+
+    /// What to say of an object that the store does not find: gone only if the ledger has it as lost or expired, which takes a
+    /// whole listing. One answer may be that of a gateway without its store, or of an empty mount point.
+    static func notFound(_ key: String, _ connection: Connection) throws -> LoadError {
+        let isGone = try connection.query(
+            "SELECT EXISTS (SELECT FROM nadi_store.object WHERE object_key = $1 AND state IN ('lost', 'expired'))", [.text(key)])
+        if isGone[0].boolean(0) { return gone(key) }
+        return LoadError(
+            .missing, "object \(key), which was loaded, is not found in the bucket",
+            remedy: "See whether the bucket is there. Restore the object, or run `nadi load --all`, which records it as lost")
     }
 
     /// The places of segments in their object's manifest, ascending.

@@ -1,31 +1,6 @@
 internal import RecordBatches
 internal import TableStorage
 
-/// How a candidate of a join is called in the joiner's table: the row's number, where it stands, and whether an earlier join
-/// looked for its prediction there and did not find it.
-struct CandidateNumber {
-    /// `outcome_no`.
-    var number: Int64
-    /// Hours from the joined one to the row's: -1, 0 or 1.
-    var home: Int64
-    var wasUnmatched: Bool
-
-    init(number: Int64, home: Int64, wasUnmatched: Bool) {
-        self.number = number
-        self.home = home
-        self.wasUnmatched = wasUnmatched
-    }
-
-    /// Of ``packed``.
-    init(packed: Int64) {
-        number = packed >> 3
-        home = (packed >> 1 & 3) - 1
-        wasUnmatched = packed & 1 == 1
-    }
-
-    var packed: Int64 { number << 3 | (home + 1) << 1 | (wasUnmatched ? 1 : 0) }
-}
-
 /// Joins an hour in as many parts as memory asks for, each of the outcomes whose prediction ids have one remainder, and each
 /// by reading the hour's objects.
 struct JoinHour: Sendable {
@@ -38,11 +13,23 @@ struct JoinHour: Sendable {
 
     /// What is guessed for an outcome before its size is known, in bytes.
     private static let guess = 128
+    /// What an outcome takes at least, in bytes.
+    private static let least = 64
 
     /// Rows, and what becomes of the candidates.
     struct Joined: Sendable {
         var result: JoinResult
         var record: JoinRecord
+    }
+
+    /// What an outcome and what finds its prediction take, in bytes.
+    private static func each(_ settings: LoadSettings) -> Int {
+        guess + JoinTally.bytesPerPrediction(slices: settings.sliceTags.count, readers: max(1, settings.parallelism))
+    }
+
+    /// Whether so many outcomes are likely to fit into memory at once.
+    static func fits(_ count: Int64, memory: Int, _ settings: LoadSettings) -> Bool {
+        Int(count) * each(settings) <= memory
     }
 
     private var nothing: Joined {
@@ -59,11 +46,11 @@ struct JoinHour: Sendable {
     }
 
     /// Joins the hour in several parts.
-    /// - Throws: as ``JoinReading/read(_:)``; `DatabaseError`.
+    /// - Throws: as ``JoinReading/read(_:)``; `DatabaseError`; ``LoadError`` with ``LoadError/Code/tooLarge`` where no number of
+    ///   parts is enough.
     func runInParts() async throws -> Joined {
-        let count = try await loader.side.runWithRetries { try candidates.count($0) }
-        let each = Self.guess + JoinTally.bytesPerPrediction(slices: loader.settings.sliceTags.count)
-        var parts = max(2, (Int(count) * each + memory - 1) / memory)
+        let count = try await loader.side.runWithRetries(except: JoinPass.slow) { try candidates.count($0) }
+        var parts = max(2, (Int(count) * Self.each(loader.settings) + memory - 1) / memory)
         while true {
             var joined = nothing
             var part = 0
@@ -72,16 +59,23 @@ struct JoinHour: Sendable {
                 part += 1
             }
             if part == parts { return joined }
-            // Outcomes are larger than was guessed.
+            // Outcomes are larger than was guessed; those of one prediction cannot be parted.
             parts *= 2
+            let largest = try await loader.side.runWithRetries(except: JoinPass.slow) { try candidates.largest($0) }
+            if Int(largest) * Self.least > memory || parts > 2 * count {
+                throw LoadError(
+                    .tooLarge,
+                    "\(largest) outcomes of one prediction take more than the \(memory >> 10) KiB in which an hour is joined",
+                    remedy: "Find who sends so many names for one prediction id; the hour's other outcomes wait for it")
+            }
         }
     }
 
     /// The candidates of a part; nil where they take more memory than there is and are more than a few.
     private func table(_ part: Int, of parts: Int) async throws -> OutcomeTable? {
-        let find = JoinTally.bytesPerPrediction(slices: loader.settings.sliceTags.count)
+        let find = Self.each(loader.settings) - Self.guess
         let limit = parts == 1 ? memory : memory + memory / 4
-        return try await loader.side.runWithRetries { connection in
+        return try await loader.side.runWithRetries(except: JoinPass.slow) { connection in
             let table = OutcomeTable(models: candidates.hour.models.map(\.name))
             func isTooLarge() -> Bool { table.count > 1000 && table.memory + table.count * find > limit }
             var isOver = false
@@ -103,6 +97,12 @@ struct JoinHour: Sendable {
         tally.forEach { model, packed, time_ms in
             joined.record.add(
                 model: candidates.hour.models[model].id, CandidateNumber(packed: packed), isJoined: time_ms != nil)
+        }
+        // Millions that were not found are neither held nor written in one statement.
+        let most = loader.settings.join.lostAtATime
+        while joined.record.lostCount >= most {
+            let lost = joined.record.takeLost(most: most)
+            try await loader.database.runWithRetries(except: JoinPass.slow) { try lost.writeAhead($0) }
         }
     }
 }

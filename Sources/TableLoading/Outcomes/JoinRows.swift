@@ -1,47 +1,6 @@
 internal import RecordBatches
 internal import TableStorage
 
-extension JoinDictionary {
-    /// The series and classes that were admitted for an hour's models, in these models' order.
-    static func load(_ hour: JoinPass.DirtyHour, _ connection: Connection) throws -> JoinDictionary {
-        let other = try connection.query(
-            "SELECT model_id FROM nadi_store.model WHERE model_name = $1", [.text(SliceName.other)]
-        ).first?.integer(0)
-        var models = hour.models.map { Model(name: $0.name) }
-        var places = Dictionary(
-            hour.models.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
-        if let other, places[other] == nil {
-            places[other] = models.count
-            models.append(Model(name: SliceName.other))
-        }
-        let ids = Array(places.keys)
-        for row in try connection.query(
-            """
-            SELECT model_id, series_id, model_version, model_variant, environment, slice_key, slice_value
-            FROM nadi_store.series WHERE model_id = ANY ($1::int[])
-            """, [.integers(ids)]
-        ).rows {
-            guard let place = places[row.integer(0)] else { continue }
-            let key = SeriesKey(
-                model: 0, version: row.text(2), variant: row.text(3), environment: row.text(4),
-                sliceKey: row.text(5), sliceValue: row.text(6))
-            models[place].series[key] = row.integer(1)
-        }
-        for row in try connection.query(
-            """
-            SELECT f.model_id, c.category_id, c.value
-            FROM nadi_store.category AS c JOIN nadi_store.feature AS f USING (feature_id)
-            WHERE f.model_id = ANY ($1::int[]) AND f.role = 'prediction' AND f.feature_name = $2
-            """, [.integers(ids), .text(FeatureKey.predictionName)]
-        ).rows {
-            guard let place = places[row.integer(0)] else { continue }
-            models[place].classes[ExactText(row.text(2))] = row.integer(1)
-        }
-        let count = hour.models.count
-        return JoinDictionary(Array(models[..<count]), other: models.count > count ? models[count] : nil)
-    }
-}
-
 /// A join's rows with the database's numbers: what was not admitted stands under `other`.
 struct JoinRows {
     /// A row of `named_outcome_hour`.
