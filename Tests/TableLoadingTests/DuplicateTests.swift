@@ -102,13 +102,12 @@ struct DuplicateTests {
         try await pipeline.report(ended: true)
         let last = try await pipeline.put(segments(2, 1))
         try await pipeline.put(Array(all.prefix(2)))
-        let downloaded = Counter()
-        let loader = pipeline.loader(change: { $0.parallelism = 2 }) { _, key in
+        let (downloaded, batched) = (Counter(), Counter())
+        let loader = pipeline.loader(change: { $0.parallelism = 2 }, progress: { _ in batched.add() }) { _, key in
             downloaded.add()
             // The other object waits in the batch until this one is there too.
             guard key == last, downloaded.value <= 2 else { return }
-            while downloaded.value < 2 { try await Task.sleep(for: .milliseconds(10)) }
-            try await Task.sleep(for: .milliseconds(200))
+            while batched.value == 0 { try await Task.sleep(for: .milliseconds(10)) }
             try await pipeline.put(Array(all.suffix(2)))
             #expect(try await pipeline.load(owner: "test/1/b").segments == 2)
         }

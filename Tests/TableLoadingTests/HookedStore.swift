@@ -41,12 +41,14 @@ extension Pipeline {
     /// A loader whose downloads call a hook first.
     func loader(
         mappings: [Mapping] = [], change: (inout LoadSettings) -> Void = { _ in },
+        progress: @escaping @Sendable (String) -> Void = { _ in },
         hook: @escaping @Sendable (Int, String) async throws -> Void
     ) -> Loader {
         var settings = settings()
         change(&settings)
         return Loader(
-            store: HookedStore(store, hook), connectionString: database.uri, settings: settings, mappings: mappings)
+            store: HookedStore(store, hook), connectionString: database.uri, settings: settings, mappings: mappings,
+            progress: progress)
     }
 }
 
