@@ -57,7 +57,7 @@ def check_binary(row, p, y, said):
     hanley = math.sqrt((a * (1 - a) + (yes - 1) * (a / (2 - a) - a * a) + (no - 1) * (2 * a * a / (1 + a) - a * a)) / (yes * no))
     # One end is wider by what is not known of scores within a bin.
     margins = sorted([row["roc_auc"]["value"] - row["roc_auc"]["lower"], row["roc_auc"]["upper"] - row["roc_auc"]["value"]])
-    assert margins[0] == pytest.approx(1.959963985 * hanley, rel=1e-6) and margins[1] - margins[0] < 0.02
+    assert margins[0] == pytest.approx(1.959963985 * hanley, rel=1e-6) and margins[1] - margins[0] < 0.05
 
 
 @pytest.mark.parametrize("rate, spread, n", [(0.5, 1.5, 20_000), (0.2, 1.0, 30_000), (0.02, 1.5, 50_000), (0.005, 1.0, 200_000), (0.005, 0.5, 200_000),
@@ -94,10 +94,10 @@ def test_binary_scores_are_scikit_learns(labels, rate, spread, n):
 
 
 def test_intervals_cover_the_truth(labels):
-    """1,000 draws of 1,000 labels, clicks, thumbs and values each: 95 % intervals hold the law's own values in 95 %, give or take
+    """600 draws of 1,000 labels, clicks, thumbs and values each: 95 % intervals hold the law's own values in 95 %, give or take
     chance (four deviations), not in more either; Hanley and McNeil's, which is known to be wide, in up to all."""
     rng = np.random.default_rng(5)
-    n, draws = 1000, 1000
+    n, draws = 1000, 600
     series = labels.series("coverage")
     big_p, big_y = scores_of(rng, n * draws, 0.3, 1.2)
     said = big_p > 0.4
