@@ -198,9 +198,9 @@ struct OutcomeSweepTests {
         }
         #expect(try await next() == [hour(2)])
         let swept = try connection.query(
-            "SELECT count(*), (SELECT next_before FROM nadi_store.sweep) FROM nadi_store.swept_hour")[0]
-        #expect(swept.integer(0) == 1)
-        #expect(swept.time(1) == hour(2))
+            "SELECT count(*), (SELECT next_before = $1 FROM nadi_store.sweep) FROM nadi_store.swept_hour", [.time(hour(2))])
+        #expect(swept[0].integer(0) == 1)
+        #expect(swept[0].boolean(1))
         // Neither a new segment nor a new outcome above calls this sweep back.
         try await pipeline.put([predictions(2, writer: 40, prefix: "new ")])
         try connection.execute("UPDATE nadi_store.sweep SET next_attempt_at = now() + interval '1 hour'")
