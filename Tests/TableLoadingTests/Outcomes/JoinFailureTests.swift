@@ -46,9 +46,11 @@ struct JoinFailureTests {
         // Not found where the id says; the hour beside is marked.
         _ = try await pipeline.load()
         #expect(try pipeline.quality() == [0, 0])
+        let connection = try pipeline.database.connect()
+        // No sweep, which would place it.
+        try connection.query("INSERT INTO nadi_store.loader_state (name, at, value) VALUES ('swept', now(), '0')")
         try await pipeline.put([predictions(2, [id])])
         try await load(pipeline)
-        let connection = try pipeline.database.connect()
         #expect(try connection.query("SELECT count(*) FROM nadi_store.dirty_hour")[0].integer(0) == 2)
         try await pipeline.report(ended: true)
         _ = try await pipeline.load(joinNow: true)
