@@ -249,7 +249,7 @@ CREATE INDEX outcome_unmatched ON nadi_store.outcome (model_id, prediction_hour)
     INCLUDE (arrival_day, event_type, hour_is_exact, outcome_no) WHERE unmatched;
 CREATE TABLE nadi_store.outcome_unplaced PARTITION OF nadi_store.outcome FOR VALUES FROM ('0001-01-01') TO ('0001-01-02');
 CREATE INDEX outcome_unplaced_arrival ON nadi_store.outcome_unplaced (arrival_day, model_id, event_type, outcome_no);
-COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days after the prediction. prediction_hour: from prediction_time or found by reading (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. outcome_no is new whenever the row is. unmatched: a join looked in prediction_hour and found no such prediction. arrival_day is the UTC day of the segment''s seal. checksum covers what the event said.';
+COMMENT ON TABLE nadi_store.outcome IS 'The newest outcome and feedback of each prediction id and name (revision, then event time, then event id decide), kept label_days after the prediction. prediction_hour: from prediction_time or found by reading (hour_is_exact), else from the id''s UUIDv7 time as a hint, else null. outcome_no is new whenever the row is. unmatched: a join looked in prediction_hour and found no such prediction; that hour is a hint from then on. arrival_day is the UTC day of the segment''s seal. checksum covers what the event said.';
 
 CREATE TABLE nadi_store.join_hour (
     model_id     int NOT NULL REFERENCES nadi_store.model,

@@ -7,7 +7,7 @@ extension Aggregates {
     package var memory: Int {
         var bytes = models.count * 64 + series.count * 192 + features.count * 96 + categories.count * 96
         bytes += resources.count * 192 + (resourceMinutes.count + resourceHours.count) * 128
-        bytes += outcomes.count * 400 + deployments.count * 320
+        bytes += outcomes.count * 640 + deployments.count * 320
         for counts in requestMinutes.values { bytes += 256 + 12 * counts.latency.codes.count }
         for counts in requestHours.values { bytes += 256 + 12 * counts.latency.codes.count }
         for counts in featureHours.values {

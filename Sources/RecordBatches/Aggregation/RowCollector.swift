@@ -50,7 +50,7 @@ struct RowCollector {
                 labelNumber: labelNumber, value: event.number(.value), currency: event.text(.valueCurrency)?.string,
                 score: event.number(.score), predictionTime_ms: time_ms, predictionTimeIsExact: isExact,
                 segment: segment, line: line))
-        bytes += 512
+        bytes += 768
     }
 
     /// The time in a prediction id: a UUIDv7, alone or before a `#` and a row's number.
