@@ -36,18 +36,18 @@ if arguments.outcomes is not None:
     database.execute(f"ATTACH '{arguments.outcomes}' AS held (READ_ONLY)")
     outcomes = "SELECT * FROM held.outcome"
 
-# DuckDB may assume the fields of this data set, and that no id comes twice; Nadi may not.
+# DuckDB may assume the fields of this data set, and that no id comes twice; Nadi may not. Outcomes of failed predictions are
+# not judged.
 database.execute(f"""
 CREATE TEMP TABLE joined AS
 SELECT p.model_version, p.tags.region AS region, date_trunc('hour', p.time) AS hour,
-       CASE WHEN coalesce(p.status, 'ok') = 'ok' THEN p.prediction END AS prediction,
-       CASE WHEN coalesce(p.status, 'ok') = 'ok' THEN p.score END AS score, o.label,
+       p.prediction, p.score, o.label,
        greatest(epoch_ms(o.time) - epoch_ms(p.time), 0) AS delay_ms
 FROM read_json($files, format = 'newline_delimited', compression = 'zstd', columns = {{
     schema: 'INTEGER', type: 'VARCHAR', id: 'VARCHAR', time: 'TIMESTAMP', model_version: 'VARCHAR', prediction: 'BOOLEAN',
     score: 'DOUBLE', status: 'VARCHAR', tags: 'STRUCT(region VARCHAR)'}}) AS p
 JOIN ({outcomes}) AS o ON o.prediction_id = p.id
-WHERE p.type = 'prediction' AND p.schema = 1
+WHERE p.type = 'prediction' AND p.schema = 1 AND coalesce(p.status, 'ok') = 'ok'
 """, {"files": str(arguments.objects / "events/**/*.jsonl.zst")})
 
 # Bin b covers [2^(b/35), 2^((b+1)/35)); codes as in nadi_store.
