@@ -6,10 +6,8 @@ internal import Glibc
 ///
 /// One thread at a time. Several readers may share a table and a dictionary; what they found goes to one ``JoinTally``.
 package final class JoinReader: @unchecked Sendable {
-    let sink: JoinSink
-    private let mappings: [String: CompiledMapping]
-    private var parser: SegmentParser<JoinSink>?
-    private var proof: SegmentProof?
+    private let reader: SegmentReader<JoinSink>
+    var sink: JoinSink { reader.sink }
 
     /// - Parameters:
     ///   - hours: begins of the hours to be joined, in seconds since the epoch; other predictions are passed over.
@@ -17,9 +15,7 @@ package final class JoinReader: @unchecked Sendable {
     package init(
         _ table: OutcomeTable, _ dictionary: JoinDictionary, hours: Set<Int64>, slices: [String], mappings: [Mapping]
     ) {
-        sink = JoinSink(table, dictionary, hours: hours, slices: slices)
-        self.mappings = Dictionary(
-            mappings.map { ($0.name, CompiledMapping($0)) }, uniquingKeysWith: { first, _ in first })
+        reader = SegmentReader(JoinSink(table, dictionary, hours: hours, slices: slices), mappings: mappings)
     }
 
     /// How many predictions it holds, of those that outcomes name.
@@ -31,34 +27,20 @@ package final class JoinReader: @unchecked Sendable {
     ///
     /// - Returns: false where its mapping is not known: then nothing may be appended.
     package func begin(_ segment: Manifest.Segment) -> Bool {
-        let mapping = mappings[segment.format]
-        guard segment.format == Manifest.nativeFormat || mapping != nil else { return false }
-        let parser = parser ?? SegmentParser(sink: sink, first: segment)
-        self.parser = parser
-        parser.begin(
-            segment, at: 0, mapping: segment.format == Manifest.nativeFormat ? nil : mapping, keptRejects: 0)
+        guard reader.begin(segment) else { return false }
         sink.begin(segment)
-        proof = SegmentProof(segment)
         return true
     }
 
     /// Takes the next bytes of the segment's frame, in pieces of any size.
     ///
     /// - Throws: ``ObjectError`` where it is not what its manifest says.
-    package func append(_ compressed: UnsafeRawBufferPointer) throws {
-        guard let parser, let proof else { return }
-        try proof.append(compressed) { parser.append($0) }
-    }
+    package func append(_ compressed: UnsafeRawBufferPointer) throws { try reader.append(compressed) }
 
     /// Ends the segment.
     ///
     /// - Throws: as ``append(_:)``.
-    package func endSegment() throws {
-        guard let parser, let proof else { return }
-        try proof.finish { parser.append($0) }
-        self.proof = nil
-        _ = parser.finish()
-    }
+    package func endSegment() throws { try reader.endSegment() }
 }
 
 /// Collects the predictions that outcomes wait for.

@@ -12,50 +12,29 @@ package final class PredictionFinder: @unchecked Sendable {
         package let predictionID: String
     }
 
-    private let sink: FinderSink
-    private let mappings: [String: CompiledMapping]
-    private var parser: SegmentParser<FinderSink>?
-    private var proof: SegmentProof?
+    private let reader: SegmentReader<FinderSink>
+    private var sink: FinderSink { reader.sink }
 
     /// - Parameters:
     ///   - hour_s: begin of the hour, in seconds since the epoch; other predictions are passed over.
     package init(_ ids: PredictionIDs, hour_s: Int64, mappings: [Mapping] = []) {
-        sink = FinderSink(ids, hour_s: hour_s)
-        self.mappings = Dictionary(
-            mappings.map { ($0.name, CompiledMapping($0)) }, uniquingKeysWith: { first, _ in first })
+        reader = SegmentReader(FinderSink(ids, hour_s: hour_s), mappings: mappings)
     }
 
     /// Starts a segment of an object; its frame goes to ``append(_:)``.
     ///
     /// - Returns: false where its mapping is not known: then nothing may be appended.
-    package func begin(_ segment: Manifest.Segment) -> Bool {
-        let mapping = mappings[segment.format]
-        guard segment.format == Manifest.nativeFormat || mapping != nil else { return false }
-        let parser = parser ?? SegmentParser(sink: sink, first: segment)
-        self.parser = parser
-        parser.begin(
-            segment, at: 0, mapping: segment.format == Manifest.nativeFormat ? nil : mapping, keptRejects: 0)
-        proof = SegmentProof(segment)
-        return true
-    }
+    package func begin(_ segment: Manifest.Segment) -> Bool { reader.begin(segment) }
 
     /// Takes the next bytes of the segment's frame, in pieces of any size.
     ///
     /// - Throws: ``ObjectError`` where it is not what its manifest says.
-    package func append(_ compressed: UnsafeRawBufferPointer) throws {
-        guard let parser, let proof else { return }
-        try proof.append(compressed) { parser.append($0) }
-    }
+    package func append(_ compressed: UnsafeRawBufferPointer) throws { try reader.append(compressed) }
 
     /// Ends the segment.
     ///
     /// - Throws: as ``append(_:)``.
-    package func endSegment() throws {
-        guard let parser, let proof else { return }
-        try proof.finish { parser.append($0) }
-        self.proof = nil
-        _ = parser.finish()
-    }
+    package func endSegment() throws { try reader.endSegment() }
 
     /// Ends the object: what was found since the last.
     package func endObject() -> [Found] {
@@ -65,7 +44,7 @@ package final class PredictionFinder: @unchecked Sendable {
 
     /// Gives the object up, which was cut off or altered: what was found in it is waited for again.
     package func dropObject() {
-        proof = nil
+        reader.dropSegment()
         for one in sink.found { sink.ids.giveBack(one.number) }
         sink.found = []
     }
