@@ -17,7 +17,8 @@ struct JoinPurityTests {
                 var segments: [SegmentFixture] = []
                 for part in 0..<(1 + Int(random.next() % 2)) {
                     let lines = (0..<120).map { _ in
-                        let answer = ["true", "\"c\(random.next() % 40)\"", "\(Self.number(&random))"][Int(random.next() % 3)]
+                        let answer = ["true", "\"c\(random.next() % 40)\"", "\(Self.number(&random))"][
+                            Int(random.next() % 3)]
                         var fields = #""prediction_id":"p\#(random.next() % 900)","prediction":\#(answer)"#
                         fields += #","score":\#(Double.random(in: 0...1, using: &random))"#
                         if random.next() % 4 > 0 { fields += "," + tasks[Int(random.next() % 4)] }

@@ -299,8 +299,10 @@ struct JoinTests {
             prediction(#""prediction_id":"a\u0036""#), prediction(#""id":"other","prediction_id":"a7""#),
             prediction(#""prediction_id":"a8","id":"other""#), prediction(#""prediction_id":null,"id":"a9""#),
             prediction(#""features":{"id":"none","grid":"id"},"prediction_id":"a10""#),
-            prediction(#""features":{"id":"a11"},"id":"other""#), prediction(#""id":"other","error_type":"id","prediction_id":"a12""#),
-            prediction(#""prediction_id":"\#(String(repeating: "x", count: 256))""#), prediction(#""prediction_id":"é""#),
+            prediction(#""features":{"id":"a11"},"id":"other""#),
+            prediction(#""id":"other","error_type":"id","prediction_id":"a12""#),
+            prediction(#""prediction_id":"\#(String(repeating: "x", count: 256))""#),
+            prediction(#""prediction_id":"é""#),
         ]
         let found = (1...12).filter { $0 != 11 }.map { "a\($0)" } + [String(repeating: "x", count: 256), "é"]
         let wanted = found + ["a11", "none", "grid", "id"]
@@ -315,7 +317,8 @@ struct JoinTests {
     @Test func aPredictionWithoutASeriesOfItsModelIsCountedNowhere() throws {
         func key(_ version: String) -> SeriesKey {
             SeriesKey(
-                model: 0, version: version, variant: "champion", environment: "default", sliceKey: "all", sliceValue: "all")
+                model: 0, version: version, variant: "champion", environment: "default", sliceKey: "all",
+                sliceValue: "all")
         }
         var iris = JoinDictionary.Model(name: "iris")
         iris.series = [key("2"): 7]
@@ -323,7 +326,8 @@ struct JoinTests {
         other.series = [key("1"): 8, key("other"): 9]
         let lines = [prediction(#""prediction_id":"a","prediction":"x""#)]
         let join = try TestJoin(
-            [makeObject([SegmentFixture(lines: lines)])], [Self.label("a", "x")], dictionary: JoinDictionary([iris, other]))
+            [makeObject([SegmentFixture(lines: lines)])], [Self.label("a", "x")],
+            dictionary: JoinDictionary([iris, other]))
         #expect(join.result.outcomes.isEmpty && join.result.named.isEmpty)
         #expect(join.result.joinedCounts == [1, 0])
     }
@@ -335,10 +339,13 @@ struct JoinTests {
         let outcomes = (0..<30_000).map { number in
             TestOutcome(
                 model: models[number % 2], id: String(repeating: "i", count: number % 257) + String(number / 3),
-                name: number % 5 == 0 ? "click" : "label", time_ms: Int64(number), label: number % 7 == 0 ? nil : "l\(number % 11)",
+                name: number % 5 == 0 ? "click" : "label", time_ms: Int64(number),
+                label: number % 7 == 0 ? nil : "l\(number % 11)",
                 value: number % 4 == 0 ? Double(number) : nil, score: number % 6 == 0 ? 0.5 : nil)
         }
-        for number in outcomes.indices.shuffled(using: &random) { TestJoin.append(outcomes[number], number, models, to: table) }
+        for number in outcomes.indices.shuffled(using: &random) {
+            TestJoin.append(outcomes[number], number, models, to: table)
+        }
         let short = outcomes.indices.filter { outcomes[$0].id.utf8.count <= 256 }
         #expect(table.count == short.count && table.memory > short.count * 40)
         let dictionary = JoinDictionary(open: models)

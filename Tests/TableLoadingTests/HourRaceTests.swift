@@ -109,7 +109,8 @@ struct HourRaceTests {
         let connection = try pipeline.database.connect()
         #expect(try connection.query("SELECT count(*) FROM nadi_store.dirty_hour")[0].integer(0) == 0)
         #expect(
-            try connection.query("SELECT count(*) FROM nadi_store.outcome_state WHERE NOT is_joined")[0].integer(0) == 0)
+            try connection.query("SELECT count(*) FROM nadi_store.outcome_state WHERE NOT is_joined")[0].integer(0) == 0
+        )
         try await expectSameAsFresh(pipeline)
     }
 

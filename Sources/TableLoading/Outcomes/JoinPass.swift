@@ -191,7 +191,8 @@ struct JoinPass: Sendable {
                 }
                 hours[hours.count - 1].models.append(
                     DirtyHour.Model(
-                        id: row.integer(1), name: row.text(2), marks: row.integer(3), waiting: row.integer(4), joined: 0))
+                        id: row.integer(1), name: row.text(2), marks: row.integer(3), waiting: row.integer(4), joined: 0
+                    ))
             }
             return hours
         }
@@ -286,6 +287,7 @@ struct JoinPass: Sendable {
     /// An hour of which an object is gone, or whose labels have aged out: what waits for it is too late.
     private func close(_ hour: DirtyHour, _ reason: String) async throws {
         let late = try await loader.database.runWithRetries { try HourClosing(hour: hour).run($0) }
-        loader.progress("hour \(LoadClock.hourText(hour.hour_ms)) is closed, \(late) outcomes came too late for it: \(reason)")
+        loader.progress(
+            "hour \(LoadClock.hourText(hour.hour_ms)) is closed, \(late) outcomes came too late for it: \(reason)")
     }
 }

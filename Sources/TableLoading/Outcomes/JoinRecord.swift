@@ -108,7 +108,8 @@ struct JoinRecord: Sendable {
         for (record, repeated) in records {
             for model in record.hour.models.map(\.id) {
                 rows.append([
-                    model, record.hour.hour_ms, record.joinedTo[model] ?? 0, record.outcomes[model] ?? 0, repeated[model] ?? 0,
+                    model, record.hour.hour_ms, record.joinedTo[model] ?? 0, record.outcomes[model] ?? 0,
+                    repeated[model] ?? 0,
                     record.hasOwn.contains(model) ? 1 : 0,
                 ])
             }
@@ -141,7 +142,8 @@ struct JoinRecord: Sendable {
         """
 
     private static func writeChanges(_ records: [JoinRecord], _ connection: Connection) throws {
-        var writer = try connection.copy(into: "stage_join", columns: ["hour", "model_id", "home", "outcome_no", "kind"])
+        var writer = try connection.copy(
+            into: "stage_join", columns: ["hour", "model_id", "home", "outcome_no", "kind"])
         for record in records {
             for (rows, numbers) in record.changes {
                 for number in numbers {
@@ -157,7 +159,8 @@ struct JoinRecord: Sendable {
         try writer.finish()
         let all = records.reduce(0) { $0 + $1.changeCount }
         if all > 1000 { try connection.execute("ANALYZE stage_join") }
-        let days = Set(records.flatMap { record in (-1...1).map { LoadClock.day(record.hour.hour_ms + $0 * LoadClock.hour_ms) } })
+        let days = Set(
+            records.flatMap { record in (-1...1).map { LoadClock.day(record.hour.hour_ms + $0 * LoadClock.hour_ms) } })
         let dayList = days.sorted().map { "'\(LoadClock.dayText($0))'" }.joined(separator: ", ")
         func rows(_ kind: Kind) -> String {
             """
@@ -169,7 +172,8 @@ struct JoinRecord: Sendable {
         // What a join of the hour on the other side, or a sweep, has taken meanwhile must not count here too.
         func require(_ kind: Kind, _ written: Int64, _ wanted: Int64) throws(LoadError) {
             if written != wanted {
-                throw LoadError(.overtaken, "\(wanted - written) \(kind.rawValue) outcomes have changed since they were read")
+                throw LoadError(
+                    .overtaken, "\(wanted - written) \(kind.rawValue) outcomes have changed since they were read")
             }
         }
         if count(.found) > 0 {

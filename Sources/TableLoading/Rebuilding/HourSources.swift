@@ -137,11 +137,14 @@ package struct HourSources: Sendable {
     /// whole listing. One answer may be that of a gateway without its store, or of an empty mount point.
     static func notFound(_ key: String, _ connection: Connection) throws -> LoadError {
         let isGone = try connection.query(
-            "SELECT EXISTS (SELECT FROM nadi_store.object WHERE object_key = $1 AND state IN ('lost', 'expired'))", [.text(key)])
+            "SELECT EXISTS (SELECT FROM nadi_store.object WHERE object_key = $1 AND state IN ('lost', 'expired'))",
+            [.text(key)])
         if isGone[0].boolean(0) { return gone(key) }
         return LoadError(
             .missing, "object \(key), which was loaded, is not found in the bucket",
-            remedy: "See whether the bucket is there. Restore the object, or run `nadi load --all`, which records it as lost")
+            remedy:
+                "See whether the bucket is there. Restore the object, or run `nadi load --all`, which records it as lost"
+        )
     }
 
     /// The places of segments in their object's manifest, ascending.

@@ -10,7 +10,9 @@ import Testing
 struct JoinFailureTests {
     private static let base = Pipeline.base_ms
 
-    private func predictions(_ number: Int, _ ids: [String], hour_ms: Int64 = base, version: String = "1") -> TestSegment {
+    private func predictions(_ number: Int, _ ids: [String], hour_ms: Int64 = base, version: String = "1")
+        -> TestSegment
+    {
         var writer = TestWriter("one", number)
         for (line, id) in ids.enumerated() {
             writer.append(TestEvents.prediction(hour_ms + Int64(line) * 1000, id: id, version: version))
@@ -22,7 +24,8 @@ struct JoinFailureTests {
         var writer = TestWriter("two", number)
         for id in ids {
             writer.append(
-                TestEvents.outcome(Self.base + 1_800_000, prediction: id, predictionTime_ms: time_ms, revision: revision))
+                TestEvents.outcome(
+                    Self.base + 1_800_000, prediction: id, predictionTime_ms: time_ms, revision: revision))
         }
         return writer.seal(at: Self.base + 2 * LoadClock.hour_ms, end: true)
     }
@@ -150,14 +153,17 @@ struct JoinFailureTests {
         for number in 0..<5000 {
             writer.append(
                 OutcomeEvents.line(
-                    Self.base + 60_000, name: "n\(number)", prediction: "a", "\"value\":1", predictionTime_ms: Self.base))
+                    Self.base + 60_000, name: "n\(number)", prediction: "a", "\"value\":1", predictionTime_ms: Self.base
+                ))
         }
         try await pipeline.put([writer.seal(at: Self.base + LoadClock.hour_ms, end: true)])
         try await load(pipeline)
         let small = pipeline.loader { $0.join.memoryBytes = 64 << 10 }
         let report = try await small.load(joinNow: true)
         await small.close()
-        #expect(report.failed.count == 1 && report.failed.allSatisfy { $0.reason.contains("one prediction") }, "\(report.failed)")
+        #expect(
+            report.failed.count == 1 && report.failed.allSatisfy { $0.reason.contains("one prediction") },
+            "\(report.failed)")
         #expect(try await pipeline.load(joinNow: true).failed.isEmpty)
         #expect(try pipeline.arrivals().joined == 5000)
     }

@@ -17,7 +17,9 @@ struct JoinHourTests {
         return writer.seal(at: hour_ms + LoadClock.hour_ms, end: true)
     }
 
-    private func labels(_ number: Int, _ ids: [String], time_ms: Int64? = base, at sealed_ms: Int64 = base) -> TestSegment {
+    private func labels(_ number: Int, _ ids: [String], time_ms: Int64? = base, at sealed_ms: Int64 = base)
+        -> TestSegment
+    {
         var writer = TestWriter("two", number)
         for id in ids {
             writer.append(TestEvents.outcome(sealed_ms + 1_800_000, prediction: id, predictionTime_ms: time_ms))
@@ -39,7 +41,9 @@ struct JoinHourTests {
         let late = midnight + 10 * LoadClock.hour_ms
         try await pipeline.put([predictions(1, ["edge"], hour_ms: Self.base)])
         try await pipeline.put([predictions(2, ["date"], hour_ms: late)])
-        try await pipeline.put([labels(1, ["edge"], time_ms: Self.base - 1), labels(2, ["date"], time_ms: midnight, at: late)])
+        try await pipeline.put([
+            labels(1, ["edge"], time_ms: Self.base - 1), labels(2, ["date"], time_ms: midnight, at: late),
+        ])
         _ = try await pipeline.load(joinNow: true)
         #expect(try pipeline.arrivals() == Arrivals(lines: 2, joined: 1, waiting: 1))
         try await pipeline.report(ended: true)
@@ -58,7 +62,9 @@ struct JoinHourTests {
         _ = try await load(pipeline, isPatient)
         let connection = try pipeline.database.connect()
         func rows() throws -> [String] {
-            try connection.query("SELECT t::text || xmin FROM nadi_store.outcome AS t ORDER BY 1").rows.map { $0.text(0) }
+            try connection.query("SELECT t::text || xmin FROM nadi_store.outcome AS t ORDER BY 1").rows.map {
+                $0.text(0)
+            }
         }
         let before = try rows()
         try connection.query("UPDATE nadi_store.dirty_hour SET since = now() - interval '5 hours'")
@@ -101,7 +107,8 @@ struct JoinHourTests {
         try await pipeline.report(ended: true)
         try await join()
         #expect(try pipeline.quality() == [3000, 3000])
-        let state = try pipeline.database.connect().query("SELECT sum(repeated_id_count)::bigint FROM nadi.join_state")[0]
+        let state = try pipeline.database.connect().query("SELECT sum(repeated_id_count)::bigint FROM nadi.join_state")[
+            0]
         #expect(state.integer(0) == 500)
         try pipeline.expectOutcomesBalance()
         expectClean(try await pipeline.audit())

@@ -31,10 +31,12 @@ struct JoinKillTests {
                 if line % 3 == 0 {
                     outcomes.append(
                         TestEvents.outcome(
-                            time + 90_000, prediction: id, label: "\"virginica\"", predictionTime_ms: known, revision: 1))
+                            time + 90_000, prediction: id, label: "\"virginica\"", predictionTime_ms: known, revision: 1
+                        ))
                 }
                 outcomes.append(
-                    OutcomeEvents.line(time + 60_000, name: "click", prediction: id, "\"value\":1", predictionTime_ms: known))
+                    OutcomeEvents.line(
+                        time + 60_000, name: "click", prediction: id, "\"value\":1", predictionTime_ms: known))
             }
             outcomes.append(TestEvents.outcome(begin, prediction: "nobody \(round)", predictionTime_ms: begin))
         }
@@ -55,7 +57,8 @@ struct JoinKillTests {
             _ = try await loading.load(reach: .all)
             await loading.close()
             let holder = try pipeline.database.connect()
-            try holder.execute("BEGIN; LOCK TABLE nadi_store.\(Self.places[round % Self.places.count]) IN EXCLUSIVE MODE")
+            try holder.execute(
+                "BEGIN; LOCK TABLE nadi_store.\(Self.places[round % Self.places.count]) IN EXCLUSIVE MODE")
             let run = try Program.start(["load", "--join-now", "--sweep-now", "--config", path])
             let isStuck = try await watch.wait(for: 1).count >= 1
             kill(run, SIGKILL)

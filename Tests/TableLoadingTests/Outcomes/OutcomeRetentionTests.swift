@@ -26,11 +26,13 @@ struct OutcomeRetentionTests {
                 let at = time + Int64(line) * 1000
                 let id = line % 2 == 0 ? "p\(step)-\(day)-\(line)" : OutcomeEvents.id(at, step * 100 + day * 10 + line)
                 writer.append(TestEvents.prediction(at, id: id))
-                writer.append(TestEvents.outcome(at + 60_000, prediction: id, predictionTime_ms: line % 2 == 0 ? at : nil))
+                writer.append(
+                    TestEvents.outcome(at + 60_000, prediction: id, predictionTime_ms: line % 2 == 0 ? at : nil))
             }
             writer.append(
                 TestEvents.outcome(
-                    time + 90_000, prediction: "p\(step)-\(day)-0", label: "\"virginica\"", predictionTime_ms: time, revision: 1))
+                    time + 90_000, prediction: "p\(step)-\(day)-0", label: "\"virginica\"", predictionTime_ms: time,
+                    revision: 1))
             writer.append(TestEvents.outcome(time, prediction: "lost-\(step)-\(day)", predictionTime_ms: time))
             writer.append(TestEvents.outcome(time, prediction: "nobody-\(step)-\(day)", predictionTime_ms: nil))
         }
@@ -94,7 +96,9 @@ struct OutcomeRetentionTests {
         // Its hours are final: what still comes is too late, and nothing is joined again.
         var late = TestWriter("two", 1)
         let first = Self.begin + 3_600_000
-        late.append(TestEvents.outcome(first, prediction: "p0-0-2", label: "\"virginica\"", predictionTime_ms: first, revision: 9))
+        late.append(
+            TestEvents.outcome(
+                first, prediction: "p0-0-2", label: "\"virginica\"", predictionTime_ms: first, revision: 9))
         try await pipeline.put([late.seal(at: first + LoadClock.day_ms, end: true)])
         let loader = pipeline.loader { $0.retention = Self.retention }
         _ = try await loader.load(reach: .all, joinNow: true)
@@ -115,14 +119,17 @@ struct OutcomeRetentionTests {
         }
         _ = try await loader.load(reach: .all)
         func days() throws -> Int64 {
-            try connection.query("SELECT count(DISTINCT prediction_day) FROM nadi_store.outcome WHERE prediction_hour IS NOT NULL")[0]
+            try connection.query(
+                "SELECT count(DISTINCT prediction_day) FROM nadi_store.outcome WHERE prediction_hour IS NOT NULL")[0]
                 .integer(0)
         }
         #expect(try days() == 5)
         _ = try await pipeline.loader { $0.retention = Self.retention }.load(reach: .all, joinNow: true)
         // Each day has an outcome that found no prediction.
         #expect(try days() == 5)
-        try connection.query("UPDATE nadi_store.object SET claimed_at = now() - interval '8 days', loaded_at = now() - interval '8 days'")
+        try connection.query(
+            "UPDATE nadi_store.object SET claimed_at = now() - interval '8 days', loaded_at = now() - interval '8 days'"
+        )
         _ = try await loader.load(reach: .all)
         #expect(try days() == 0)
         #expect(try connection.query("SELECT count(*) FROM nadi_store.outcome")[0].integer(0) == 0)
@@ -149,7 +156,8 @@ struct OutcomeRetentionTests {
         func reads() throws -> Int64 {
             try connection.query("SELECT pg_stat_force_next_flush()")
             return try connection.query(
-                "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = $1", [.text(child)])[0].integer(0)
+                "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = $1",
+                [.text(child)])[0].integer(0)
         }
         let reader = try pipeline.database.connect()
         try reader.execute("BEGIN; LOCK TABLE nadi_store.\(child) IN ACCESS SHARE MODE")

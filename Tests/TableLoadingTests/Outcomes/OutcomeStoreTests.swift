@@ -21,7 +21,9 @@ struct OutcomeStoreTests {
         return writer.seal(at: hour_ms + LoadClock.hour_ms, end: true)
     }
 
-    private func outcomes(_ number: Int, _ lines: [String], at sealed_ms: Int64 = base + LoadClock.hour_ms) -> TestSegment {
+    private func outcomes(_ number: Int, _ lines: [String], at sealed_ms: Int64 = base + LoadClock.hour_ms)
+        -> TestSegment
+    {
         var writer = TestWriter("two", number)
         for line in lines { writer.append(line) }
         return writer.seal(at: sealed_ms, end: true)
@@ -171,7 +173,8 @@ struct OutcomeStoreTests {
             let id = "p1-\(line)"
             lines.append(TestEvents.outcome(Self.base + 60_000, prediction: id, predictionTime_ms: Self.base))
             lines.append(
-                OutcomeEvents.line(Self.base + 60_000, name: "click", prediction: id, "\"value\":1", predictionTime_ms: Self.base))
+                OutcomeEvents.line(
+                    Self.base + 60_000, name: "click", prediction: id, "\"value\":1", predictionTime_ms: Self.base))
             lines.append(
                 OutcomeEvents.line(
                     Self.base + 60_000, name: "revenue", prediction: id, "\"value\":3.5,\"value_currency\":\"EUR\"",
@@ -182,7 +185,8 @@ struct OutcomeStoreTests {
                     predictionTime_ms: Self.base))
         }
         lines.append(
-            OutcomeEvents.line(Self.base + 60_000, name: "click", prediction: "nobody", "\"value\":1", predictionTime_ms: Self.base))
+            OutcomeEvents.line(
+                Self.base + 60_000, name: "click", prediction: "nobody", "\"value\":1", predictionTime_ms: Self.base))
         try await pipeline.put([outcomes(1, lines)])
         try await pipeline.report(ended: true)
         _ = try await pipeline.load(joinNow: true)
@@ -205,23 +209,30 @@ struct OutcomeStoreTests {
         let pipeline = try Pipeline()
         let midnight = LoadClock.day(Self.base - LoadClock.day_ms)
         // Each id is of the hour before its prediction's.
-        let ids = (0..<4).map { OutcomeEvents.id(midnight - 60_000, $0) } + (4..<6).map { OutcomeEvents.id(midnight + 1800_000, $0) }
+        let ids =
+            (0..<4).map { OutcomeEvents.id(midnight - 60_000, $0) }
+            + (4..<6).map { OutcomeEvents.id(midnight + 1800_000, $0) }
         let sealed = midnight + 3 * LoadClock.hour_ms
         let parts = [
             predictions(1, hour_ms: midnight, ids: Array(ids.prefix(4))),
             predictions(2, hour_ms: midnight + LoadClock.hour_ms, ids: Array(ids.suffix(2))),
-            outcomes(1, ids.map { TestEvents.outcome(midnight + 7_200_000, prediction: $0, predictionTime_ms: nil) }, at: sealed),
+            outcomes(
+                1, ids.map { TestEvents.outcome(midnight + 7_200_000, prediction: $0, predictionTime_ms: nil) },
+                at: sealed),
             // Corrections: by the hint, and by the time.
             outcomes(
                 2,
                 [
                     TestEvents.outcome(
-                        midnight + 7_300_000, prediction: ids[0], label: "\"virginica\"", predictionTime_ms: nil, revision: 1),
-                    TestEvents.outcome(
-                        midnight + 7_300_000, prediction: ids[1], label: "\"virginica\"", predictionTime_ms: midnight + 1000,
+                        midnight + 7_300_000, prediction: ids[0], label: "\"virginica\"", predictionTime_ms: nil,
                         revision: 1),
                     TestEvents.outcome(
-                        midnight + 7_300_000, prediction: ids[4], label: "\"virginica\"", predictionTime_ms: nil, revision: 1),
+                        midnight + 7_300_000, prediction: ids[1], label: "\"virginica\"",
+                        predictionTime_ms: midnight + 1000,
+                        revision: 1),
+                    TestEvents.outcome(
+                        midnight + 7_300_000, prediction: ids[4], label: "\"virginica\"", predictionTime_ms: nil,
+                        revision: 1),
                 ], at: sealed),
         ]
         for place in 0..<4 {
@@ -237,7 +248,9 @@ struct OutcomeStoreTests {
     }
 
     /// A label without any time and its correction with one, in both orders, with and without a sweep between.
-    @Test(arguments: [[0, 1], [1, 0]], [false, true]) func aLabelWithoutTimeMeetsItsCorrection(order: [Int], sweeps: Bool) async throws {
+    @Test(arguments: [[0, 1], [1, 0]], [false, true]) func aLabelWithoutTimeMeetsItsCorrection(
+        order: [Int], sweeps: Bool
+    ) async throws {
         let pipeline = try Pipeline()
         try await pipeline.put([predictions(1, ids: ["order 1", "order 2"])])
         let parts = [
@@ -246,14 +259,17 @@ struct OutcomeStoreTests {
                 [
                     TestEvents.outcome(Self.base + 60_000, prediction: "order 1", predictionTime_ms: nil),
                     TestEvents.outcome(
-                        Self.base + 60_000, prediction: "order 2", label: "\"virginica\"", predictionTime_ms: nil, revision: 2),
+                        Self.base + 60_000, prediction: "order 2", label: "\"virginica\"", predictionTime_ms: nil,
+                        revision: 2),
                 ]),
             outcomes(
                 2,
                 [
                     TestEvents.outcome(
-                        Self.base + 90_000, prediction: "order 1", label: "\"virginica\"", predictionTime_ms: Self.base, revision: 1),
-                    TestEvents.outcome(Self.base + 90_000, prediction: "order 2", predictionTime_ms: Self.base, revision: 1),
+                        Self.base + 90_000, prediction: "order 1", label: "\"virginica\"", predictionTime_ms: Self.base,
+                        revision: 1),
+                    TestEvents.outcome(
+                        Self.base + 90_000, prediction: "order 2", predictionTime_ms: Self.base, revision: 1),
                 ]),
         ]
         for place in order {
@@ -284,7 +300,8 @@ struct OutcomeStoreTests {
         _ = try await pipeline.load(joinNow: true)
         #expect(try pipeline.quality() == [1, 0])
         #expect(
-            try pipeline.database.connect().query("SELECT sum(repeated_id_count)::bigint FROM nadi.join_state")[0].integer(0) == 1)
+            try pipeline.database.connect().query("SELECT sum(repeated_id_count)::bigint FROM nadi.join_state")[0]
+                .integer(0) == 1)
         expectClean(try await pipeline.audit())
         try await pipeline.expectSameAsFresh()
     }
@@ -296,7 +313,8 @@ struct OutcomeStoreTests {
         try await pipeline.put([predictions(1, count: 400)])
         func timed(_ lines: Range<Int>, revision: Int = 0) -> [String] {
             lines.map {
-                TestEvents.outcome(Self.base + 60_000, prediction: "p1-\($0)", predictionTime_ms: Self.base, revision: revision)
+                TestEvents.outcome(
+                    Self.base + 60_000, prediction: "p1-\($0)", predictionTime_ms: Self.base, revision: revision)
             }
         }
         try await pipeline.put([outcomes(1, timed(0..<200))])
@@ -308,9 +326,12 @@ struct OutcomeStoreTests {
         let child = "outcome_" + LoadClock.dayText(Self.base).filter { $0 != "-" }
         func scans() async throws -> Int64 {
             // Counts of other sessions come with their end.
-            let loaders = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nadi-loader'"
+            let loaders =
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nadi-loader'"
             while try connection.query(loaders)[0].integer(0) > 0 { try await Task.sleep(for: .milliseconds(20)) }
-            return try connection.query("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1", [.text(child)])[0].integer(0)
+            return try connection.query("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = $1", [.text(child)])[
+                0
+            ].integer(0)
         }
         await loader.close()
         try connection.query("VACUUM ANALYZE nadi_store.\(child)")
@@ -331,7 +352,10 @@ struct OutcomeStoreTests {
             SELECT nadi_store.ensure_partition('outcome', d::date)
             FROM generate_series(current_date - 99, current_date - 10, interval '1 day') AS d
             """)
-        let untimed = (0..<1200).map { TestEvents.outcome(Self.base + 90_000, prediction: "p1-\($0 % 400)", predictionTime_ms: nil, revision: 2 + $0 / 400) }
+        let untimed = (0..<1200).map {
+            TestEvents.outcome(
+                Self.base + 90_000, prediction: "p1-\($0 % 400)", predictionTime_ms: nil, revision: 2 + $0 / 400)
+        }
         try await pipeline.put([outcomes(4, untimed)])
         _ = try await loader.load(reach: .all, joinNow: true)
         #expect(try pipeline.arrivals() == Arrivals(lines: 2001, joined: 400, waiting: 400, superseded: 1201))
@@ -346,13 +370,16 @@ struct OutcomeStoreTests {
         let pipeline = try Pipeline()
         let connection = try pipeline.database.connect()
         try connection.query("INSERT INTO nadi_store.model (model_name) VALUES ('iris')")
-        try connection.query("INSERT INTO nadi_store.outcome_arrival (arrival_day, event_type, model_id, lines, too_late) VALUES (current_date, 'outcome', 1, 5, 2)")
+        try connection.query(
+            "INSERT INTO nadi_store.outcome_arrival (arrival_day, event_type, model_id, lines, too_late) VALUES (current_date, 'outcome', 1, 5, 2)"
+        )
         #expect(try WaitingOutcomes(recent: connection).lines == 5)
         try connection.execute("UPDATE nadi_store.outcome_arrival SET lines = 7, too_late = 4")
         let kept = try WaitingOutcomes(recent: connection)
         #expect(kept.lines == 5 && kept.joined == 3)
         #expect(try WaitingOutcomes(connection).lines == 7)
-        try connection.execute("UPDATE nadi_store.loader_state SET at = now() - interval '6 minutes' WHERE name = 'outcomes_counted'")
+        try connection.execute(
+            "UPDATE nadi_store.loader_state SET at = now() - interval '6 minutes' WHERE name = 'outcomes_counted'")
         #expect(try WaitingOutcomes(recent: connection).lines == 7)
     }
 }
